@@ -56,7 +56,7 @@ enum class RegionKind : std::uint32_t {
   span_slots = 8,          // R8: shim writes, kSlotsPerLane slots a lane
   lane_data = 9,           // R9: shim writes, ring and slack of each lane
   slot_pool = 10,          // overflow slots of the whole process
-  scopes = 11,             // instrumentation scopes: u32 string ids of their blobs
+  scopes = 11,             // instrumentation scopes: u32 string id of the blob of scope id 1 + index
   metric_shared = 12,      // cells that no lane owns
 };
 

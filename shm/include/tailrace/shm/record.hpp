@@ -32,7 +32,7 @@ inline constexpr unsigned kFlagStartClockShift = 4;  // also the only time of a 
 inline constexpr unsigned kFlagEndClockShift = 6;
 
 struct RecordHeader {
-  std::uint32_t size;   // of the whole record, header included; a multiple of 8, at least 16
+  std::uint32_t size;   // of the whole record, header included; a multiple of 8, at least 16 (MORE: 8)
   std::uint16_t type;
   std::uint8_t flags;
   std::uint8_t count;   // items behind the fixed part; 255 = 255 or more
@@ -106,13 +106,16 @@ struct AnchorRecord {
 };
 static_assert(sizeof(AnchorRecord) == 32);
 
-// Followed by items that belong to the span.
+// Followed by items that belong to the span. Parts may stand in several lanes, where nothing else
+// orders them, and of two items with one key the last one counts.
 struct SpanPartRecord {
   RecordHeader header;
   std::uint8_t trace_id[16];
   std::uint64_t span_id;
+  std::uint32_t index;  // 0, 1, … in the order written
+  std::uint32_t reserved;
 };
-static_assert(sizeof(SpanPartRecord) == 32);
+static_assert(sizeof(SpanPartRecord) == 40 && offsetof(SpanPartRecord, index) == 32);
 
 // In a pool slot behind the first draft; followed by items.
 struct MoreRecord {

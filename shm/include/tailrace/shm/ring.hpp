@@ -122,7 +122,10 @@ struct RingConsumer {
     const std::size_t bytes = static_cast<Pos>(to - from);
     const std::size_t to_end = capacity - start;
     if (bytes <= to_end) return {{start, bytes}, {0, 0}, bytes};
-    return {{start, to_end + slack}, {0, bytes - to_end}, to_end};
+    // The record that passes the ring's end stops at `to` or before it.
+    const std::size_t beyond = bytes - to_end;
+    const std::size_t in_slack = beyond < slack ? beyond : slack;
+    return {{start, to_end + in_slack}, {0, beyond}, to_end};
   }
 };
 

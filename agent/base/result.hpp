@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Result<T> and Status: how the agent's parts answer one another. A value, or an Error that nobody may
-// ignore: a code to decide by and a sentence to print.
+// Result<T> and Status: how the agent's parts answer one another. A value, or an Error that nobody
+// may ignore: a code to decide by and a sentence to print.
 //
 // The sentence names the thing, the numbers, and what to do next, as one line without a full stop:
 //   segment 4f1a0c…: size 12288 < 65536; the file was cut short, remove it
 // A caller that adds knowledge puts it in front: error.within("agent start").
 //
-// Threads: values like any other; no shared state. Failure: value() of an error ends the program in every
-// build, because it is our own mistake. No part throws to another: library exceptions end where they are
-// caught, as an Error.
+// Threads: values like any other; no shared state. Failure: value() of an error ends the program in
+// every build, because it is our own mistake. No part throws to another: library exceptions end
+// where they are caught, as an Error.
 #ifndef TAILRACE_AGENT_BASE_RESULT_HPP_
 #define TAILRACE_AGENT_BASE_RESULT_HPP_
 
@@ -24,18 +24,18 @@
 namespace tailrace::agent {
 
 enum class ErrorCode {
-  kInvalidArgument,     // what the caller or the user said makes no sense
-  kNotFound,            // the thing named is not there
-  kAlreadyExists,       // somebody else has it: a second agent, a port in use
-  kPermissionDenied,    // the kernel or a trust rule says no
-  kCorrupt,             // bytes from outside that do not hold together
-  kUnsupported,         // a version or feature that this build does not know
-  kResourceExhausted,   // memory, disk, table or descriptor limit
-  kUnavailable,         // may work later: destination down, try again
-  kDeadlineExceeded,    // time ran out
-  kCancelled,           // stopped because we are stopping
-  kSystem,              // an unexpected answer of the operating system
-  kInternal,            // our own mistake
+  kInvalidArgument,    // what the caller or the user said makes no sense
+  kNotFound,           // the thing named is not there
+  kAlreadyExists,      // somebody else has it: a second agent, a port in use
+  kPermissionDenied,   // the kernel or a trust rule says no
+  kCorrupt,            // bytes from outside that do not hold together
+  kUnsupported,        // a version or feature that this build does not know
+  kResourceExhausted,  // memory, disk, table or descriptor limit
+  kUnavailable,        // may work later: destination down, try again
+  kDeadlineExceeded,   // time ran out
+  kCancelled,          // stopped because we are stopping
+  kSystem,             // an unexpected answer of the operating system
+  kInternal,           // our own mistake
 };
 
 constexpr std::string_view error_name(ErrorCode code) noexcept {
@@ -82,8 +82,10 @@ class [[nodiscard]] Result {
 
  public:
   // Implicit from both, so that `return value;` and `return Error{code, sentence};` read well.
+  // NOLINTBEGIN(google-explicit-constructor)
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+  // NOLINTEND(google-explicit-constructor)
 
   [[nodiscard]] bool ok() const noexcept { return state_.index() == 0; }
   explicit operator bool() const noexcept { return ok(); }
@@ -119,7 +121,8 @@ class [[nodiscard]] Result {
   const Error* checked_error() const noexcept {
     const Error* error = std::get_if<1>(&state_);
     if (error == nullptr) {
-      internal::die_of_unchecked_error({ErrorCode::kInternal, "error() of a Result that holds a value"});
+      internal::die_of_unchecked_error(
+          {ErrorCode::kInternal, "error() of a Result that holds a value"});
     }
     return error;
   }
@@ -131,6 +134,7 @@ class [[nodiscard]] Result {
 class [[nodiscard]] Status {
  public:
   Status() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): as in Result
   Status(Error error) : error_(std::move(error)), ok_(false) {}
 
   [[nodiscard]] bool ok() const noexcept { return ok_; }

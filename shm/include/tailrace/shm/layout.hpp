@@ -60,11 +60,14 @@ enum class RegionKind : std::uint32_t {
   metric_shared = 12,      // cells that no lane owns
 };
 
+// A table has `count` entries, `stride` bytes apart. Regions of the lanes (heads, tails, cells, slots,
+// data) have one entry a lane: count = lane_count, stride = all bytes of one lane. Regions that are no
+// table (identity, control, process, strings, metric_shared) have count 0 and stride 0.
 struct Region {
   std::uint32_t kind;
   std::uint32_t flags;
-  std::uint64_t offset;  // from the start of the segment
-  std::uint64_t length;
+  std::uint64_t offset;  // from the start of the segment, a multiple of kRegionAlign
+  std::uint64_t length;  // at least stride * count
   std::uint32_t stride;
   std::uint32_t count;
 };

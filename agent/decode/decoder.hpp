@@ -24,6 +24,7 @@
 #include "agent/decode/timeline.hpp"
 #include "proto/encode/view.hpp"
 #include "shm/reader/records.hpp"
+#include "shm/reader/slots.hpp"
 
 namespace tailrace::agent {
 
@@ -78,14 +79,9 @@ struct DecodeCounts {
   std::uint64_t missing_parts = 0;
 };
 
-// A span that its process left open, as found in its slots (open_spans.hpp).
-struct OpenSpanBytes {
-  std::span<const shm::Bytes> drafts;  // SPAN record, then MORE records, in order
-  bool unfinished = true;              // false: it had been ended, only the copy into the ring is missing
-};
-// Stored by the application's crash handler.
+// What the application's crash handler stored.
 struct CrashMark {
-  std::uint32_t signal = 0;
+  std::uint32_t signal = 0;  // 0: no crash recorded
   std::uint64_t address = 0;
 };
 
@@ -112,10 +108,10 @@ class SegmentDecoder {
   // span's dropped attributes. kind is span or bad.
   Decoded decode_with_parts(shm::Bytes span_record, std::span<const shm::Bytes> part_records,
                             std::uint64_t observed_ns);
-  // A span left open. Its end is `end_ns` (never before its start) and it says
-  // tailrace.span.incomplete = true; its status is error only if a crash was recorded.
-  Decoded decode_open_span(const OpenSpanBytes& open, std::span<const shm::Bytes> part_records,
-                           std::uint64_t end_ns, CrashMark crash);
+  // A span found in a slot of a dead process. `ended`: as it is. `open`: its end is `end_ns` (never before
+  // its start) and it says tailrace.span.incomplete = true; its status is error only if a crash was recorded.
+  Decoded decode_slot(const shm::SlotSpan& slot, std::span<const shm::Bytes> part_records,
+                      std::uint64_t end_ns, CrashMark crash);
   // The same from a SPAN_START record whose span never came.
   Decoded decode_span_start(shm::Bytes record, std::span<const shm::Bytes> part_records,
                             std::uint64_t end_ns, CrashMark crash);

@@ -28,23 +28,12 @@
 #include <tailrace/shm/layout.hpp>
 
 #include "agent/base/result.hpp"
+#include "shm/reader/counters.hpp"
+#include "shm/reader/geometry.hpp"
 
 namespace tailrace::agent {
 
 using Uuid = std::array<std::uint8_t, 16>;
-
-// The application's own counts, summed over its lanes. They only grow; each is read by itself.
-struct SegmentCounters {
-  std::array<std::uint64_t, shm::kSignals> written{};  // published in a lane, by shm::Signal
-  std::array<std::array<std::uint64_t, shm::kPriorities>, shm::kSignals> lane_dropped{};
-  std::array<std::array<std::uint64_t, shm::kPriorities>, shm::kSignals> unlaned_dropped{};
-  std::uint64_t not_sampled = 0;
-  std::uint64_t refused = 0;  // spans past the depth limit
-  std::uint64_t cut = 0;      // values shortened or left out by a limit
-
-  [[nodiscard]] std::uint64_t lane_dropped_total(shm::Signal signal) const;
-  [[nodiscard]] std::uint64_t unlaned_dropped_total(shm::Signal signal) const;
-};
 
 // What a crash handler of the application left behind; signal 0 = nothing. Untrusted.
 struct CrashNote {
@@ -73,8 +62,8 @@ class AttachedSegment {
   [[nodiscard]] uid_t uid() const;                // st_uid
   [[nodiscard]] pid_t pid() const;                // kernel's pid of the lock at attach; 0 unknown
   [[nodiscard]] std::uint64_t inode() const;
-  // A private copy of R0, already checked. Its pid, start time and clocks are claims.
-  [[nodiscard]] const shm::Identity& identity() const;
+  // R0, checked once. Its pid, start time and clocks are claims.
+  [[nodiscard]] const shm::Geometry& geometry() const;
 
   // --- life and death
   // True once the image is gone (the lock is free); stays true. One system call while it is alive.
@@ -92,12 +81,9 @@ class AttachedSegment {
   void quarantine(std::string why);  // also tells the application (agent_state rejected)
 
   // --- size of things (checked, constant)
-  [[nodiscard]] std::uint32_t lane_count() const;    // shared ones included; they are the last
-  [[nodiscard]] std::uint32_t shared_lanes() const;
+  [[nodiscard]] std::uint32_t lane_count() const;  // shared ones included; they are the last
   [[nodiscard]] bool is_shared_lane(std::uint32_t lane) const;
   [[nodiscard]] std::uint32_t ring_bytes() const;
-  [[nodiscard]] std::uint32_t slack_bytes() const;
-  [[nodiscard]] std::uint32_t max_record() const;
   [[nodiscard]] std::uint64_t segment_bytes() const;  // st_size at attach
 
   // --- words of the application. `lane` < lane_count()
@@ -109,8 +95,10 @@ class AttachedSegment {
   [[nodiscard]] std::uint32_t pool_used() const;               // acquire, clamped
   [[nodiscard]] std::uint32_t flush_gen() const;               // acquire
   [[nodiscard]] CrashNote crash() const;
-  [[nodiscard]] std::vector<std::array<std::uint64_t, 3>> anchors() const;  // counter, realtime, monotonic
-  [[nodiscard]] SegmentCounters counters() const;
+  // R2 as one private copy: anchors, crash note and what else is not read in every pass.
+  [[nodiscard]] shm::ProcessWords process_words() const;
+  // The application's own counts, summed over its lanes; each word is read by itself.
+  [[nodiscard]] shm::CounterSums counters() const;
   // The futex word a waiter sleeps on.
   [[nodiscard]] const std::atomic<std::uint32_t>* doorbell() const;
 
@@ -131,8 +119,6 @@ class AttachedSegment {
   // --- bytes
   // Exactly out.size() bytes at `offset` of the file by pread; false when the file does not have them.
   [[nodiscard]] bool read(std::uint64_t offset, std::span<std::uint8_t> out) const;
-  [[nodiscard]] std::uint64_t region_offset(shm::RegionKind kind) const;  // 0 if there is none
-  [[nodiscard]] std::uint64_t region_length(shm::RegionKind kind) const;
   // The mapped ring of a lane that is committed, else nullptr.
   [[nodiscard]] const std::uint8_t* ring(std::uint32_t lane) const;
 

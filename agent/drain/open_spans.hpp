@@ -7,7 +7,7 @@
 // from the slot, as ended. Slots are visited in a fixed order, so that an agent that died in between goes on
 // at the slot whose index the hold has.
 //
-// Threads: one. Memory: one span's drafts at a time, by pread; at most kDraftsMax slots of a chain.
+// Threads: one. Memory: the slots of one lane, and the pool's (kPoolBytesMax at most), by pread.
 // Failure: a slot that does not hold together is counted and skipped.
 // Source: segment.md 3.5.
 #pragma once
@@ -15,34 +15,37 @@
 #include <cstdint>
 #include <vector>
 
-#include "agent/decode/decoder.hpp"
 #include "agent/discover/segment.hpp"
+#include "shm/reader/slots.hpp"
 
 namespace tailrace::agent {
 
 class OpenSpans {
  public:
-  static constexpr std::uint32_t kDraftsMax = 1024;
+  static constexpr std::uint64_t kPoolBytesMax = 64 * 1024 * 1024;
 
-  // `from` is the first slot to look at: 0, or what next() left in index() for the hold.
+  // `from` is the first slot to look at: 0, or what index() said when the last span was committed.
   OpenSpans(AttachedSegment& segment, std::uint64_t from);
 
-  // The next span to be sent. False: no more. Bytes are valid until the next call.
-  [[nodiscard]] bool next(OpenSpanBytes& out);
+  // The next span to be sent: verdict open or ended. False: no more. Valid until the next call.
+  [[nodiscard]] bool next(shm::SlotSpan& out);
   // Where to go on: behind the slot of the last span given. Commit it with that span.
   [[nodiscard]] std::uint64_t index() const { return index_; }
   [[nodiscard]] std::uint64_t total() const { return total_; }
   [[nodiscard]] std::uint64_t damaged() const { return damaged_; }
 
  private:
-  bool load_chain(std::uint64_t slot_offset);
+  bool load_lane(std::uint32_t lane);
 
   AttachedSegment& segment_;
   std::uint64_t index_ = 0;
+  std::uint64_t lane_slots_ = 0;  // slots of all lanes; behind them come the pool's
   std::uint64_t total_ = 0;
   std::uint64_t damaged_ = 0;
-  std::vector<std::uint8_t> copy_;
-  std::vector<shm::Bytes> drafts_;
+  std::vector<std::uint64_t> heads_;
+  std::vector<std::uint8_t> pool_;
+  std::vector<std::uint8_t> slots_;  // of `loaded_lane_`
+  std::uint64_t loaded_lane_ = ~std::uint64_t{0};
 };
 
 }  // namespace tailrace::agent

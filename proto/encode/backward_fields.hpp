@@ -16,6 +16,10 @@
 #include <cstring>
 #include <string_view>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "proto/encode/backward_writer.hpp"
 #include "proto/encode/utf8.hpp"
 
@@ -49,23 +53,52 @@ constexpr std::uint32_t word_of(std::size_t b0, std::size_t b1, std::size_t b2, 
   return static_cast<std::uint32_t>(b0 | b1 << 8 | b2 << 16 | b3 << 24);
 }
 
+// Sixteen bytes as one register.
+struct Chunk {
+#if defined(__SSE2__)
+  __m128i bits;
+  static Chunk load_from(const char* from) {
+    return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))};
+  }
+  void store_to(Byte* to) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bits); }
+  Chunk operator|(Chunk other) const { return {_mm_or_si128(bits, other.bits)}; }
+  [[nodiscard]] bool is_ascii() const { return _mm_movemask_epi8(bits) == 0; }
+#else
+  std::uint64_t low, high;
+  static Chunk load_from(const char* from) {
+    return {load<std::uint64_t>(from), load<std::uint64_t>(from + 8)};
+  }
+  void store_to(Byte* to) const {
+    store(to, low);
+    store(to + 8, high);
+  }
+  Chunk operator|(Chunk other) const { return {low | other.low, high | other.high}; }
+  [[nodiscard]] bool is_ascii() const { return ((low | high) & 0x8080808080808080U) == 0; }
+#endif
+};
+
+[[gnu::noinline]] inline bool copy_long_ascii(Byte* to, const char* from, std::size_t size) {
+  Chunk seen = Chunk::load_from(from + size - sizeof(Chunk));
+  seen.store_to(to + size - sizeof(Chunk));
+  for (std::size_t at = 0; at + sizeof(Chunk) < size; at += sizeof(Chunk)) {
+    const Chunk chunk = Chunk::load_from(from + at);
+    chunk.store_to(to + at);
+    seen = seen | chunk;
+  }
+  return seen.is_ascii();
+}
+
 // Copies and tells whether all of it was ASCII, looking at the bytes while they
 // are in registers. Short lengths go by two overlapping words, not byte by byte.
-inline bool copy_ascii(Byte* to, const char* from, std::size_t size) {
+[[gnu::always_inline]] inline bool copy_ascii(Byte* to, const char* from, std::size_t size) {
   constexpr std::uint64_t kHighBits = 0x8080808080808080U;
-  if (size > 16) {
-    std::uint64_t seen = 0;
-    std::size_t at = 0;
-    const auto copy_16 = [&](std::size_t where) {
-      const auto first = load<std::uint64_t>(from + where);
-      const auto second = load<std::uint64_t>(from + where + 8);
-      store(to + where, first);
-      store(to + where + 8, second);
-      seen |= first | second;
-    };
-    for (; at + 16 < size; at += 16) copy_16(at);
-    copy_16(size - 16);
-    return (seen & kHighBits) == 0;
+  if (size >= 16) {
+    if (size > 32) return copy_long_ascii(to, from, size);
+    const Chunk first = Chunk::load_from(from);
+    const Chunk last = Chunk::load_from(from + size - sizeof(Chunk));
+    first.store_to(to);
+    last.store_to(to + size - sizeof(Chunk));
+    return (first | last).is_ascii();
   }
   if (size >= 8) {
     const auto first = load<std::uint64_t>(from);
@@ -79,7 +112,7 @@ inline bool copy_ascii(Byte* to, const char* from, std::size_t size) {
     const auto last = load<std::uint32_t>(from + size - 4);
     store(to, first);
     store(to + size - 4, last);
-    return ((first | last) & kHighBits) == 0;
+    return ((first | last) & 0x80808080U) == 0;
   }
   if (size == 0) return true;
   const auto first = static_cast<Byte>(from[0]);

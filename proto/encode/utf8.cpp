@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proto/encode/utf8.hpp"
 
+#include <cstring>
+
 namespace tailrace::otlp {
 namespace {
 
@@ -29,8 +31,17 @@ std::size_t sequence_length(const std::uint8_t* at, std::size_t left) {
 }  // namespace
 
 std::size_t count_invalid_utf8(const std::uint8_t* text, std::size_t size) {
+  constexpr std::uint64_t kHighBits = 0x8080808080808080U;
   std::size_t invalid = 0;
   for (std::size_t index = 0; index < size;) {
+    if (size - index >= sizeof kHighBits) {  // most text is ASCII for long stretches
+      std::uint64_t word;
+      std::memcpy(&word, text + index, sizeof word);
+      if ((word & kHighBits) == 0) {
+        index += sizeof word;
+        continue;
+      }
+    }
     const std::size_t length = sequence_length(text + index, size - index);
     invalid += length == 0 ? 1 : 0;
     index += length == 0 ? 1 : length;

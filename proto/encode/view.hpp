@@ -13,6 +13,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -108,13 +109,16 @@ using Attributes = std::span<const KeyValue>;
 // All zero means absent (W3C Trace Context); the bytes are in wire order.
 struct TraceId {
   std::array<std::uint8_t, 16> bytes{};
-  [[nodiscard]] constexpr bool is_valid() const { return bytes != decltype(bytes){}; }
+  [[nodiscard]] constexpr bool is_valid() const {
+    const auto words = std::bit_cast<std::array<std::uint64_t, 2>>(bytes);
+    return (words[0] | words[1]) != 0;
+  }
   constexpr bool operator==(const TraceId&) const = default;
 };
 
 struct SpanId {
   std::array<std::uint8_t, 8> bytes{};
-  [[nodiscard]] constexpr bool is_valid() const { return bytes != decltype(bytes){}; }
+  [[nodiscard]] constexpr bool is_valid() const { return std::bit_cast<std::uint64_t>(bytes) != 0; }
   constexpr bool operator==(const SpanId&) const = default;
 };
 

@@ -163,6 +163,10 @@ bool AttachedSegment::is_shared_lane(std::uint32_t lane) const {
   return lane >= state_->geometry.ordinary_lanes();
 }
 std::uint32_t AttachedSegment::ring_bytes() const { return state_->geometry.ring_bytes; }
+std::uint64_t AttachedSegment::memory_bytes() const {
+  struct stat now{};
+  return ::fstat(state_->fd.get(), &now) == 0 ? static_cast<std::uint64_t>(now.st_blocks) * 512 : 0;
+}
 std::uint64_t AttachedSegment::segment_bytes() const {
   return static_cast<std::uint64_t>(state_->facts.st_size);
 }

@@ -85,6 +85,7 @@ class AttachedSegment {
   [[nodiscard]] bool is_shared_lane(std::uint32_t lane) const;
   [[nodiscard]] std::uint32_t ring_bytes() const;
   [[nodiscard]] std::uint64_t segment_bytes() const;  // st_size at attach
+  [[nodiscard]] std::uint64_t memory_bytes() const;   // what the tmpfs has given to it by now
 
   // --- words of the application. `lane` < lane_count()
   [[nodiscard]] std::uint32_t lanes_used() const;  // ordinary lanes ever taken, clamped

@@ -219,22 +219,27 @@ class Parser {
   bool check_slots() {
     Geometry& g = result_.geometry;
     if (g.slots_per_lane != 0) {
-      if (!has_lanes(RegionKind::span_slots, std::uint64_t{g.slots_per_lane} * kSlotBytesMin)) return false;
-      g.slot_bytes = g.region(RegionKind::span_slots).stride / g.slots_per_lane;
+      const RegionRange& slots = g.region(RegionKind::span_slots);
+      if (slots.count != std::uint64_t{g.lane_count} * g.slots_per_lane) {
+        return fail(GeometryProblem::regions, "region span_slots has %u slots; %u lanes have %u each",
+                    slots.count, g.lane_count, g.slots_per_lane);
+      }
+      g.slot_bytes = slots.stride;
     }
     const RegionRange& pool = g.region(RegionKind::slot_pool);
     if (pool.present()) {
       if (pool.count > kPoolSlotsMax) {
         return fail(GeometryProblem::numbers, "%u pool slots > %u", pool.count, kPoolSlotsMax);
       }
-      if (g.slot_bytes == 0) g.slot_bytes = pool.stride;
+      if (g.slots_per_lane == 0) g.slot_bytes = pool.stride;
       if (pool.stride != g.slot_bytes) {
         return fail(GeometryProblem::regions, "pool slots of %u bytes, lane slots of %u", pool.stride,
                     g.slot_bytes);
       }
       g.pool_slots = pool.count;
     }
-    if (g.slot_bytes != 0 &&
+    const bool any_slots = g.slots_per_lane != 0 || g.pool_slots != 0;
+    if (any_slots &&
         (g.slot_bytes < kSlotBytesMin || g.slot_bytes > kSlotBytesMax || g.slot_bytes % 64 != 0)) {
       return fail(GeometryProblem::numbers, "slots of %u bytes; a multiple of 64 in [%u, %u] is possible",
                   g.slot_bytes, kSlotBytesMin, kSlotBytesMax);

@@ -27,14 +27,14 @@ inline constexpr std::size_t kIdentityBytes = 4096;
 inline constexpr std::uint64_t kSegmentBytesMax = 8ull << 30;
 inline constexpr std::uint32_t kHeaderBytesMax = kIdentityBytes;
 inline constexpr std::uint32_t kRingBytesMin = 4096;
-inline constexpr std::uint32_t kRingBytesMax = 64u << 20;
+inline constexpr std::uint32_t kRingBytesMax = 16u << 20;
 inline constexpr std::uint32_t kMaxRecordMin = 256;
 inline constexpr std::uint32_t kSlotBytesMin = 256;
-inline constexpr std::uint32_t kSlotBytesMax = 64u << 10;
-inline constexpr std::uint32_t kSlotsPerLaneMax = 1024;
-inline constexpr std::uint32_t kPoolSlotsMax = 1u << 20;
+inline constexpr std::uint32_t kSlotBytesMax = 8u << 10;
+inline constexpr std::uint32_t kSlotsPerLaneMax = 64;
+inline constexpr std::uint32_t kPoolSlotsMax = 64u << 10;
 inline constexpr std::uint32_t kScopeEntriesMax = 65535;  // a record's scope has 16 bits
-inline constexpr std::uint64_t kArenaBytesMax = 256ull << 20;
+inline constexpr std::uint64_t kArenaBytesMax = 64ull << 20;
 inline constexpr std::uint64_t kFeaturesKnown = 0;
 
 enum class GeometryProblem : std::uint8_t {
@@ -105,10 +105,10 @@ struct Geometry {
   std::uint64_t lane_head(std::uint32_t lane) const { return region(RegionKind::lane_heads).entry(lane); }
   std::uint64_t lane_tail(std::uint32_t lane) const { return region(RegionKind::lane_tails).entry(lane); }
   std::uint64_t lane_ring(std::uint32_t lane) const { return region(RegionKind::lane_data).entry(lane); }
-  std::uint64_t lane_slots(std::uint32_t lane) const { return region(RegionKind::span_slots).entry(lane); }
   std::uint64_t slot(std::uint32_t lane, std::uint32_t slot) const {
-    return lane_slots(lane) + std::uint64_t{slot_bytes} * slot;
+    return region(RegionKind::span_slots).entry(std::uint64_t{lane} * slots_per_lane + slot);
   }
+  std::uint64_t lane_slots(std::uint32_t lane) const { return slot(lane, 0); }
   std::uint64_t pool_slot(std::uint32_t index) const { return region(RegionKind::slot_pool).entry(index); }
 };
 

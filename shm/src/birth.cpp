@@ -99,7 +99,7 @@ bool make_file(Birth& birth) {
   return false;
 }
 
-void fill_identity(Identity& identity, const Geometry& geometry) {
+void fill_identity(Identity& identity, const SegmentShape& geometry) {
   identity.abi_major = kAbiMajor;
   identity.abi_minor = kAbiMinor;
   identity.header_size = sizeof(Identity);
@@ -136,7 +136,7 @@ unsigned char* map_segment(int fd, std::uint64_t size) {
 }
 
 bool commit_tables(const SegmentMap& map) {
-  const Geometry& g = map.geometry;
+  const SegmentShape& g = map.geometry;
   const auto in_identity_order = map.identity->regions;
   for (std::uint32_t i = 0; i < map.identity->region_count; ++i) {
     const Region& region = in_identity_order[i];
@@ -189,7 +189,7 @@ bool commit_range(void* from, std::size_t bytes) noexcept {
   return false;
 }
 
-std::uint64_t lay_out(const Geometry& g, Identity& identity) noexcept {
+std::uint64_t lay_out(const SegmentShape& g, Identity& identity) noexcept {
   const bool power_of_two = g.ring_bytes != 0 && (g.ring_bytes & (g.ring_bytes - 1)) == 0;
   if (!power_of_two || g.ring_bytes < 4096 || g.ring_bytes > (1u << 30) || g.lanes <= kSharedLanes ||
       g.lanes > kLanesMax || g.slack_bytes > g.ring_bytes / 4 || g.slack_bytes % 64 != 0 ||
@@ -232,7 +232,7 @@ std::uint64_t lay_out(const Geometry& g, Identity& identity) noexcept {
   return at;
 }
 
-void locate(SegmentMap& map, unsigned char* base, const Geometry& geometry) noexcept {
+void locate(SegmentMap& map, unsigned char* base, const SegmentShape& geometry) noexcept {
   map.base = base;
   map.geometry = geometry;
   map.identity = reinterpret_cast<Identity*>(base);
@@ -255,7 +255,7 @@ void locate(SegmentMap& map, unsigned char* base, const Geometry& geometry) noex
   }
 }
 
-bool begin_birth(Birth& birth, int directory, const Geometry& geometry) noexcept {
+bool begin_birth(Birth& birth, int directory, const SegmentShape& geometry) noexcept {
   birth.directory = directory;
   Identity sizes{};
   const std::uint64_t size = lay_out(geometry, sizes);

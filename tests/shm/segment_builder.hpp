@@ -325,17 +325,19 @@ class SegmentBuilder {
     identity().hints_length = static_cast<std::uint32_t>(items.size());
   }
 
-  // Appends a record to a lane's ring, moves head and counts it as written. Answers its position.
+  // Appends a record to a lane's ring, moves head and counts a span or log as written. Answers its position.
   std::uint64_t put(std::uint32_t lane_index, const Blob& record) {
     const std::uint64_t at_pos = put_silently(lane_index, record);
     LaneHead& head = lane(lane_index);
     RecordHeader header;
     std::memcpy(&header, record.data(), sizeof header);
-    const std::size_t signal = header.type == static_cast<std::uint16_t>(RecordType::span)  ? 0
-                               : header.type == static_cast<std::uint16_t>(RecordType::log) ? 1
-                                                                                            : 2;
     head.head.store(heads_[lane_index]);
-    head.written[signal].store(head.written[signal].load() + 1);
+    // Spans and logs are what the counters count; the records that explain them are not.
+    if (header.type == static_cast<std::uint16_t>(RecordType::span)) {
+      head.written[0].store(head.written[0].load() + 1);
+    } else if (header.type == static_cast<std::uint16_t>(RecordType::log)) {
+      head.written[1].store(head.written[1].load() + 1);
+    }
     return at_pos;
   }
   // The bytes alone: head stays where it was, as if the process had died before its store.
@@ -423,7 +425,7 @@ class SegmentBuilder {
     set(RegionKind::strings, 0, 0, o.arena_bytes);
     set(RegionKind::metric_descriptors, kMetricDescriptorBytes, 16, 0);
     set(RegionKind::metric_cells, 4096, o.lanes, 0);
-    set(RegionKind::span_slots, o.slots_per_lane * kSlotBytes, o.lanes, 0);
+    set(RegionKind::span_slots, kSlotBytes, o.lanes * o.slots_per_lane, 0);
     set(RegionKind::lane_data, o.ring_bytes + o.slack_bytes, o.lanes, 0);
     set(RegionKind::slot_pool, kSlotBytes, o.pool_slots, 0);
     set(RegionKind::scopes, 4, o.scopes, 0);

@@ -15,7 +15,8 @@
 
 namespace tailrace::shm {
 
-struct Geometry {
+// The sizes a segment is made with. (What a reader believes of a segment is shm/reader/geometry.hpp.)
+struct SegmentShape {
   std::uint32_t lanes = kLanesDefault;
   std::uint32_t ring_bytes = kRingBytesDefault;
   std::uint32_t slack_bytes = kSlackBytesDefault;
@@ -28,7 +29,7 @@ struct Geometry {
 struct SegmentMap {
   unsigned char* base = nullptr;
   std::uint64_t size = 0;
-  Geometry geometry;
+  SegmentShape geometry;
   Identity* identity = nullptr;
   const Control* control = nullptr;  // read-only mapping
   ProcessDynamic* process = nullptr;
@@ -43,17 +44,17 @@ struct SegmentMap {
   std::uint64_t lane_stride() const { return lane_data_stride(geometry); }
   unsigned char* ring(std::uint32_t lane) const { return lane_data + lane * lane_stride(); }
   SpanSlot* lane_slots(std::uint32_t lane) const { return slots + std::uint64_t{lane} * kSlotsPerLane; }
-  static std::uint64_t lane_data_stride(const Geometry& g) {
+  static std::uint64_t lane_data_stride(const SegmentShape& g) {
     const std::uint64_t page = 4096;
     return (std::uint64_t{g.ring_bytes} + g.slack_bytes + page - 1) & ~(page - 1);
   }
 };
 
 // Fills the table of regions and the sizes; returns the segment's size, 0 for an impossible geometry.
-std::uint64_t lay_out(const Geometry& geometry, Identity& identity) noexcept;
+std::uint64_t lay_out(const SegmentShape& geometry, Identity& identity) noexcept;
 
 // Points `map` at the regions of a segment that starts at `base`, whose identity is filled.
-void locate(SegmentMap& map, unsigned char* base, const Geometry& geometry) noexcept;
+void locate(SegmentMap& map, unsigned char* base, const SegmentShape& geometry) noexcept;
 
 struct Birth {
   SegmentMap map;
@@ -66,7 +67,7 @@ struct Birth {
 
 // Everything up to the header: sized, locked, mapped, identity filled but for `magic`. What the
 // caller writes into the arena now is there when the name appears.
-bool begin_birth(Birth& birth, int directory, const Geometry& geometry) noexcept;
+bool begin_birth(Birth& birth, int directory, const SegmentShape& geometry) noexcept;
 
 // Stores `magic`, protects what the agent writes, gives the file its name and closes it.
 bool publish(Birth& birth) noexcept;

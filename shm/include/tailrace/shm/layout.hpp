@@ -60,9 +60,9 @@ enum class RegionKind : std::uint32_t {
   metric_shared = 12,      // cells that no lane owns
 };
 
-// A table has `count` entries, `stride` bytes apart. Regions of the lanes (heads, tails, cells, slots,
-// data) have one entry a lane: count = lane_count, stride = all bytes of one lane. Regions that are no
-// table (identity, control, process, strings, metric_shared) have count 0 and stride 0.
+// A table has `count` entries, `stride` bytes apart. lane_heads, lane_tails, metric_cells and lane_data
+// have one entry a lane; span_slots has one a slot, slots_per_lane of them a lane. Of regions that are no
+// table (identity, control, process, strings, metric_shared) stride and count mean nothing.
 struct Region {
   std::uint32_t kind;
   std::uint32_t flags;

@@ -9,9 +9,7 @@
 #include <array>
 #include <atomic>
 #include <condition_variable>
-#include <limits>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
 
@@ -52,26 +50,39 @@ struct Call {
   static void release(void* call) { static_cast<Call*>(call)->released.store(true, std::memory_order_release); }
 };
 
-// One reference count for the whole request: gRPC lets slices share one, and each is a range of its own.
+// Slices over the caller's memory. One reference count serves the whole request, since gRPC lets slices share
+// one while each is a range of its own; pieces that follow one another in memory become one slice.
 grpc::ByteBuffer borrow(const std::vector<Piece>& pieces, Call& call) {
-  std::vector<grpc::Slice> slices;
-  slices.reserve(pieces.size());
-  std::optional<grpc_slice> counted;
+  std::vector<grpc_slice> ranges;
+  ranges.reserve(pieces.size());
   for (const Piece& piece : pieces) {
+    // gRPC's type has no const; nothing on the way of a request writes to it.
+    auto* const bytes = static_cast<std::uint8_t*>(const_cast<void*>(piece.data));
     if (piece.size == 0) {
       continue;
     }
-    // gRPC's type has no const; nothing on the way of a request writes to it.
-    auto* const bytes = static_cast<std::uint8_t*>(const_cast<void*>(piece.data));
-    if (!counted) {
-      counted = grpc_slice_new_with_user_data(bytes, piece.size, &Call::release, &call);
-      slices.emplace_back(*counted, grpc::Slice::STEAL_REF);
+    if (ranges.empty()) {
+      ranges.push_back(grpc_slice_new_with_user_data(bytes, piece.size, &Call::release, &call));
       continue;
     }
-    grpc_slice slice = *counted;
-    slice.data.refcounted.bytes = bytes;
-    slice.data.refcounted.length = piece.size;
-    slices.emplace_back(slice, grpc::Slice::ADD_REF);
+    auto& last = ranges.back().data.refcounted;
+    if (last.bytes + last.length == bytes) {
+      last.length += piece.size;
+      continue;
+    }
+    grpc_slice range = ranges.front();
+    range.data.refcounted.bytes = bytes;
+    range.data.refcounted.length = piece.size;
+    ranges.push_back(range);
+  }
+  std::vector<grpc::Slice> slices;
+  slices.reserve(ranges.size());
+  for (const grpc_slice& range : ranges) {
+    if (slices.empty()) {
+      slices.emplace_back(range, grpc::Slice::STEAL_REF);
+    } else {
+      slices.emplace_back(range, grpc::Slice::ADD_REF);
+    }
   }
   return {slices.data(), slices.size()};
 }

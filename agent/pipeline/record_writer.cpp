@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/pipeline/record_writer.hpp"
+
+#include <utility>
+
+#include "proto/encode/encode.hpp"
+#include "tailrace/shm/layout.hpp"
+
+namespace tailrace::agent {
+
+QueueClass queue_of(std::uint8_t priority) {
+  switch (static_cast<shm::Priority>(priority)) {
+    case shm::Priority::critical: return QueueClass::critical;
+    case shm::Priority::background: return QueueClass::background;
+    case shm::Priority::normal:
+    case shm::Priority::low: break;
+  }
+  return QueueClass::normal;
+}
+
+namespace {
+
+// `low` differs from `normal` in the lane alone.
+std::uint8_t batch_priority(std::uint8_t priority) {
+  return static_cast<shm::Priority>(priority) == shm::Priority::low
+             ? static_cast<std::uint8_t>(shm::Priority::normal)
+             : priority;
+}
+
+}  // namespace
+
+std::uint64_t note_of(const otlp::BatchLayout& layout) {
+  return std::uint64_t{layout.outer_length_pos} | std::uint64_t{layout.inner_length_pos} << 8 |
+         std::uint64_t{layout.head_bytes} << 36;
+}
+
+otlp::BatchLayout layout_of(std::uint64_t note) {
+  otlp::BatchLayout layout;
+  layout.outer_length_pos = note & 0xff;
+  layout.inner_length_pos = note >> 8 & 0xfffffff;
+  layout.head_bytes = note >> 36;
+  return layout;
+}
+
+RecordWriter::RecordWriter(ProcessIndex process, SegmentDecoder& decoder, const ProcessResource& resource,
+                           const BatchLimits& limits, std::span<std::uint8_t> buffer)
+    : process_(process), decoder_(decoder), resource_(resource), limits_(limits), buffer_(buffer) {}
+
+const RecordWriter::Head& RecordWriter::head_of(std::uint16_t scope) {
+  const auto known = heads_.find(scope);
+  if (known != heads_.end()) return known->second;
+  // `signal` changes no byte of a head.
+  otlp::BatchHead made =
+      otlp::make_batch_head(otlp::Signal::traces, resource_.view(), decoder_.scope(scope));
+  Head head;
+  head.note = note_of(made.layout());
+  head.route = decoder_.scope_hash(scope);
+  head.bytes = std::move(made.bytes);
+  return heads_.emplace(scope, std::move(head)).first->second;
+}
+
+std::span<const std::byte> RecordWriter::encode(const Decoded& decoded) {
+  otlp::BackwardWriter writer(buffer_.data(), buffer_.size());
+  const bool written = decoded.span != nullptr ? otlp::encode_span(writer, *decoded.span)
+                                               : otlp::encode_log(writer, *decoded.log);
+  return written ? std::as_bytes(writer.bytes()) : std::span<const std::byte>();
+}
+
+AppendStatus RecordWriter::seal_if_full(Pass& pass, const BatchKey& key, const Appended& appended) {
+  if (appended.status == AppendStatus::appended &&
+      (appended.bytes >= limits_.bytes || appended.records >= limits_.records)) {
+    pass.seal(key);
+  }
+  return appended.status;
+}
+
+AppendStatus RecordWriter::append(Pass& pass, const Decoded& decoded, Origin origin) {
+  const std::span<const std::byte> record = encode(decoded);
+  const Head& head = head_of(decoded.scope);
+  if (record.empty() || head.bytes.empty()) return AppendStatus::oversize;
+  const BatchKey key{process_, decoded.span != nullptr ? Signal::traces : Signal::logs,
+                     batch_priority(decoded.priority), head.route};
+  return seal_if_full(pass, key,
+                      pass.append(key, std::as_bytes(std::span(head.bytes)), head.note, record, origin));
+}
+
+AppendStatus RecordWriter::join(Pass& pass, const Decoded& decoded, std::span<const BatchId> parked) {
+  const std::span<const std::byte> record = encode(decoded);
+  const Head& head = head_of(decoded.scope);
+  if (record.empty() || head.bytes.empty()) return AppendStatus::oversize;
+  const BatchKey key{process_, Signal::traces, batch_priority(decoded.priority), head.route};
+  return seal_if_full(pass, key,
+                      pass.join(key, std::as_bytes(std::span(head.bytes)), head.note, record, Origin{}, 1,
+                                parked));
+}
+
+}  // namespace tailrace::agent

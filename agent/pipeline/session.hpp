@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Session: one process, from the day its segment is found to the day it is unlinked.
+//
+//   live ── lock free ──► dead ── lanes read to their heads ──► aftermath ──► drained ── all settled ──► gone
+//
+// A pass takes over what is new in the lanes: decoded, encoded, appended, committed in the hold, and
+// only then is the lanes' space given back. After the process's death the spans it left open are
+// reported, each exactly once, whatever kills the agent in between.
+//
+// Threads: made by the housekeeper, then used by one drain worker alone. Memory: borrows the hold and
+//   the worker's buffers; owns the segment and its decoder.
+// Failure: a full hold ends a pass early and is said by PassResult; a segment that cannot be believed is
+//   quarantined by the drain and its remainder booked here. Nothing in here affects another process.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "agent/decode/decoder.hpp"
+#include "agent/decode/resource.hpp"
+#include "agent/discover/segment.hpp"
+#include "agent/drain/open_spans.hpp"
+#include "agent/drain/segment_drain.hpp"
+#include "agent/hold/hold.hpp"
+#include "agent/hold/pass.hpp"
+#include "agent/pipeline/options.hpp"
+#include "agent/pipeline/record_writer.hpp"
+#include "agent/pipeline/span_parts.hpp"
+
+namespace tailrace::agent {
+
+// A drain worker's buffers, shared by its sessions.
+struct WorkerMemory {
+  CopyBuffer copy;
+  std::vector<std::uint8_t> encode = std::vector<std::uint8_t>(kEncodeBytes);
+};
+
+struct PassResult {
+  std::uint64_t records = 0;
+  bool more = false;  // something is left that the next pass can take at once
+  bool full = false;  // the hold has no room: close and send before the next pass
+};
+
+class Session final : public SettledSink {
+ public:
+  // Registers the process in the hold, or takes it up where the hold says.
+  static Result<std::unique_ptr<Session>> start(Hold& hold, std::unique_ptr<AttachedSegment> segment,
+                                                const HostFacts& host, const BatchLimits& limits);
+  ~Session() override;
+
+  // Before the first pass, by the worker that will own it.
+  void enter(WorkerMemory& memory);
+
+  PassResult run_pass(Pass& pass);
+  // Once a second or so: heartbeat for the application, and whether it still lives.
+  void look_after();
+
+  // Nothing of the process is left to be drained or settled; its file is unlinked.
+  [[nodiscard]] bool gone() const { return gone_; }
+  [[nodiscard]] bool dead() const { return segment_->dead(); }
+  // The lanes of a dead process are given up, for want of room; what they held is booked.
+  void evict() { evict_ = true; }
+  // A clean stop of the agent: the application is told that nobody drains.
+  void leave();
+
+  [[nodiscard]] ProcessIndex process() const { return process_; }
+  [[nodiscard]] AttachedSegment& segment() { return *segment_; }
+  [[nodiscard]] const AttachedSegment& segment() const { return *segment_; }
+  [[nodiscard]] std::string_view service() const { return resource_->service(); }
+  [[nodiscard]] std::string describe() const;
+
+  void settled(std::uint32_t lane, std::uint64_t position) override;
+
+ private:
+  Session(Hold& hold, std::unique_ptr<AttachedSegment> segment, const BatchLimits& limits);
+
+  Status register_process(const HostFacts& host);
+  void take_positions(bool known);
+  PassResult drain_lanes(Pass& pass);
+  PassResult drain_carefully(Pass& pass);
+  AppendStatus take(Pass& pass, const shm::RecordRef& record, Origin origin);
+  void drop_record(Pass& pass, const shm::RecordRef& record, DropReason reason);
+  PassResult join_parts(Pass& pass);
+  PassResult report_open_spans(Pass& pass);
+  PassResult report_starts(Pass& pass);
+  PassResult finish_dead(Pass& pass);
+  void book_counters(Pass& pass);
+  void book_lost(Pass& pass, DropReason reason);
+  void commit(Pass& pass);
+  void try_to_go();
+
+  Hold& hold_;
+  const BatchLimits& limits_;
+  std::unique_ptr<AttachedSegment> segment_;
+  SegmentDecoder decoder_;
+  std::unique_ptr<SegmentDrain> drain_;
+  std::optional<ProcessResource> resource_;
+  ProcessIndex process_ = kNoProcess;
+  WorkerMemory* memory_ = nullptr;
+  std::unique_ptr<RecordWriter> writer_;
+  std::unique_ptr<SpanParts> parts_;
+
+  std::uint64_t pass_number_ = 1;
+  std::uint64_t complete_passes_ = 0;  // every pass before it read all lanes to their heads
+  std::uint64_t observed_ns_ = 0;
+  shm::CounterSums counters_;           // as booked last
+  std::array<std::uint64_t, 2> seen_{};  // traces, logs: taken from lanes, all agents together
+  DrainTrouble trouble_;
+  std::vector<std::uint64_t> careful_until_;  // heads up to which one record a time is read
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> moved_;  // lanes of the pass under way
+  bool evict_ = false;
+  bool lost_booked_ = false;
+  bool aftermath_done_ = false;
+  bool gone_ = false;
+};
+
+}  // namespace tailrace::agent

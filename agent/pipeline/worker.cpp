@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/pipeline/worker.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/pipeline/record_writer.hpp"
+#include "proto/encode/batch.hpp"
+#include "tailrace/shm/clock.hpp"
+
+namespace tailrace::agent {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::steady_clock;
+
+constexpr auto kLookAfter = milliseconds(250);
+constexpr auto kLongestSleep = milliseconds(250);  // a heartbeat a second, with room
+constexpr auto kFullPause = milliseconds(5);
+
+}  // namespace
+
+WaitingBatch waiting_batch(const BatchInfo& batch) {
+  WaitingBatch waiting;
+  waiting.batch = batch.id;
+  waiting.process = batch.key.process;
+  waiting.signal = batch.key.signal;
+  waiting.queue = queue_of(batch.key.priority);
+  waiting.scope = batch.key.route;
+  waiting.records = batch.records;
+  waiting.bytes = batch.bytes;
+  waiting.opened_ns = batch.opened_ns;
+  return waiting;
+}
+
+Status close_batch(Hold& hold, const BatchInfo& batch) {
+  const otlp::BatchLayout layout = layout_of(batch.note);
+  const std::optional<otlp::BatchLengths> lengths = otlp::batch_lengths(layout, batch.bytes);
+  if (!lengths) {
+    return Error{ErrorCode::kInternal, fmt::format("a batch of {} bytes is shorter than its head of {}",
+                                                   batch.bytes, layout.head_bytes)};
+  }
+  const auto outer = otlp::length_bytes(lengths->outer);
+  const auto inner = otlp::length_bytes(lengths->inner);
+  const std::array<Patch, 2> patches{
+      Patch{static_cast<std::uint32_t>(layout.outer_length_pos), std::as_bytes(std::span(outer))},
+      Patch{static_cast<std::uint32_t>(layout.inner_length_pos), std::as_bytes(std::span(inner))}};
+  return hold.close(batch.id, patches);
+}
+
+Worker::Worker(Hold& hold, const AgentOptions& options, std::uint32_t thread, Deliver deliver)
+    : hold_(hold), options_(options), thread_number_(thread), deliver_(std::move(deliver)), pass_(hold) {}
+
+Worker::~Worker() {
+  if (thread_.joinable()) finish(steady_clock::now());
+}
+
+void Worker::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void Worker::adopt(std::unique_ptr<Session> session) {
+  incoming_.enqueue(std::move(session));
+  waiter_.wake();
+}
+
+void Worker::take_gone(std::vector<std::string>& out) {
+  std::string name;
+  while (gone_.try_dequeue(name)) out.push_back(std::move(name));
+}
+
+void Worker::finish(Time deadline) {
+  deadline_.store(deadline, std::memory_order_release);
+  stopping_.store(true, std::memory_order_release);
+  waiter_.wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::run() {
+  hold_.name_thread(thread_number_, fmt::format("drain {}", thread_number_));
+  while (!stopping_.load(std::memory_order_acquire)) {
+    hold_.beat(thread_number_);
+    waiter_.prepare();
+    take_new_sessions();
+    look_after_sessions();
+    const bool busy = run_passes();
+    close_batches(full_);
+    forget_gone_sessions();
+    if (busy) pace_.found_work();
+    nanoseconds sleep = full_ ? nanoseconds(kFullPause) : std::min(nanoseconds(pace_.next()), next_close());
+    waiter_.wait(std::min(sleep, nanoseconds(kLongestSleep)));
+  }
+  drain_to_the_end();
+}
+
+void Worker::take_new_sessions() {
+  std::unique_ptr<Session> session;
+  while (incoming_.try_dequeue(session)) {
+    session->enter(memory_);
+    waiter_.add(session->segment());
+    sessions_.push_back(std::move(session));
+    pace_.found_work();
+  }
+}
+
+bool Worker::run_passes() {
+  bool busy = false;
+  full_ = false;
+  for (std::size_t i = 0; i < sessions_.size() && !full_; ++i) {
+    Session& session = *sessions_[(first_session_ + i) % sessions_.size()];
+    const PassResult result = session.run_pass(pass_);
+    busy = busy || result.records != 0 || result.more;
+    if (!result.full) continue;
+    full_ = true;
+    first_session_ = (first_session_ + i) % sessions_.size();  // it goes on first when there is room
+  }
+  return busy;
+}
+
+void Worker::look_after_sessions() {
+  const Time now = steady_clock::now();
+  if (now - last_look_ < kLookAfter) return;
+  last_look_ = now;
+  std::uint64_t dead_bytes = 0;
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    session->look_after();
+    if (session->dead()) dead_bytes += session->segment().memory_bytes();
+  }
+  dead_bytes_.store(dead_bytes, std::memory_order_relaxed);
+  if (evictions_.exchange(0, std::memory_order_relaxed) == 0) return;
+  // Sessions stand in the order in which they came.
+  const auto oldest = std::find_if(sessions_.begin(), sessions_.end(),
+                                   [](const std::unique_ptr<Session>& session) { return session->dead(); });
+  if (oldest != sessions_.end()) (*oldest)->evict();
+}
+
+void Worker::forget_gone_sessions() {
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    if (!session->gone()) continue;
+    spdlog::info("{}: gone, everything it recorded is settled", session->describe());
+    waiter_.remove(session->segment());
+    gone_.enqueue(session->segment().name());
+  }
+  std::erase_if(sessions_, [](const std::unique_ptr<Session>& session) { return session->gone(); });
+}
+
+// By age and priority, or all of them; what is full by size or count was sealed when it was filled.
+void Worker::close_batches(bool all) {
+  pass_.open_batches(open_);
+  const std::uint64_t now = shm::realtime_ns();
+  std::erase_if(open_, [&](const BatchInfo& batch) {
+    const auto linger = options_.batch.linger[static_cast<std::size_t>(queue_of(batch.key.priority))];
+    const bool due = all || batch.bytes >= options_.batch.bytes || batch.records >= options_.batch.records ||
+                     now >= batch.opened_ns + static_cast<std::uint64_t>(nanoseconds(linger).count());
+    if (due) close(batch);
+    return due;
+  });
+}
+
+void Worker::close(const BatchInfo& batch) {
+  const Status closed = close_batch(hold_, batch);
+  if (!closed.ok()) {
+    spdlog::error("cannot close a batch of {} records: {}", batch.records, closed.error().sentence);
+    return;
+  }
+  deliver_(waiting_batch(batch));
+}
+
+// Until the next open batch is due; open_ holds those that close_batches() left.
+nanoseconds Worker::next_close() const {
+  nanoseconds next = kLongestSleep;
+  const std::uint64_t now = shm::realtime_ns();
+  for (const BatchInfo& batch : open_) {
+    const auto linger = nanoseconds(options_.batch.linger[static_cast<std::size_t>(queue_of(batch.key.priority))]);
+    const std::uint64_t due = batch.opened_ns + static_cast<std::uint64_t>(linger.count());
+    next = std::min(next, nanoseconds(due > now ? static_cast<std::int64_t>(due - now) : 0));
+  }
+  return std::max(next, nanoseconds(milliseconds(1)));
+}
+
+void Worker::drain_to_the_end() {
+  const Time deadline = deadline_.load(std::memory_order_acquire);
+  take_new_sessions();
+  // One round reads every lane to where its head stands; more only while something is left behind.
+  for (int round = 0; round < 1000; ++round) {
+    const bool busy = run_passes();
+    close_batches(true);
+    if ((!busy && !full_) || steady_clock::now() >= deadline) break;
+    if (full_) std::this_thread::sleep_for(kFullPause);
+    hold_.beat(thread_number_);
+  }
+  close_batches(true);
+  for (const std::unique_ptr<Session>& session : sessions_) session->leave();
+}
+
+}  // namespace tailrace::agent

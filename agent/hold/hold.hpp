@@ -124,6 +124,13 @@ struct BatchKey {
   bool operator==(const BatchKey&) const = default;
 };
 
+// Where a record came from: its first position in a lane, for `settled`.
+inline constexpr std::uint32_t kNoLane = ~std::uint32_t{0};
+struct Origin {
+  std::uint32_t lane = kNoLane;  // kNoLane: a metric collection, an open-span slot
+  std::uint64_t position = 0;
+};
+
 enum class BatchState : std::uint8_t { open, closed, inflight, parked };
 
 struct BatchInfo {
@@ -167,7 +174,7 @@ struct Occupancy {
 struct Recovery {
   bool created = false;      // a new file
   bool renewed = false;      // the old one was damaged: `damage` says how, tables are in PATH.damaged
-  std::string damage;
+  std::string damage;        // also says if that copy could not be kept
   bool interrupted = false;  // the last agent died inside a transaction, which was completed
   bool size_kept = false;    // holds something in another size than asked for: the file's own size stays
   std::uint32_t last_pid = 0;
@@ -192,6 +199,9 @@ class Hold {
   // Locks, maps, checks, repairs. Refuses if another agent holds the lock (naming its pid), if the file or
   // folder is not ours alone, or if there is no room for the tables.
   static Result<std::unique_ptr<Hold>> open(const HoldOptions& options);
+  // The same over memory at hand (8-byte aligned), without file and lock. For tests, and for the fuzzer:
+  // an Error says why the image would have been made anew.
+  static Result<std::unique_ptr<Hold>> over(std::span<std::byte> memory, bool create);
   ~Hold();
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;

@@ -85,8 +85,8 @@ inline constexpr std::uint32_t kServiceBytes = 128;
 inline constexpr std::uint32_t kSegmentBytes = 48;
 enum ProcessState : std::uint64_t { kProcessFree = 0, kProcessLive = 1, kProcessGone = 2 };
 
-inline constexpr std::uint32_t kSignals = 3;
-inline constexpr std::uint32_t kPriorities = 4;
+inline constexpr std::uint32_t kLedgerSignals = 3;
+inline constexpr std::uint32_t kSlotPriorities = 4;
 inline constexpr std::uint32_t kLedgerWords = 64;
 inline constexpr std::uint32_t kDropReasonMax = 24;
 inline constexpr std::uint32_t kGrpcCodes = 17;
@@ -100,7 +100,7 @@ enum LedgerWord : std::uint32_t {
   kLedgerGrpcCode = kLedgerDropped + kDropReasonMax,   // kGrpcCodes words: what refused for good said
 };
 static_assert(kLedgerGrpcCode + kGrpcCodes <= kLedgerWords);
-static_assert(kProcessLedger + kSignals * kLedgerWords == kProcessWords);
+static_assert(kProcessLedger + kLedgerSignals * kLedgerWords == kProcessWords);
 static_assert(kProcessGeneral + kProcessWordCount <= kProcessService);
 static_assert(kProcessService * 8 + kServiceBytes <= kProcessSegment * 8);
 static_assert(kProcessSegment * 8 + kSegmentBytes <= kProcessLedger * 8);

@@ -19,14 +19,12 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/base/signal.hpp"
 #include "agent/hold/layout.hpp"
-#include "proto/encode/view.hpp"
 
 namespace tailrace::agent {
 
-using Signal = otlp::Signal;  // traces, logs, metrics: one numbering everywhere
-inline constexpr std::size_t kSignalCount = hold_layout::kSignals;
-std::string_view signal_name(Signal signal);
+inline constexpr std::size_t kSignalCount = hold_layout::kLedgerSignals;
 
 // Numbers are part of the hold's layout: append only, at most 24.
 enum class DropReason : std::uint8_t {

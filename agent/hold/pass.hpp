@@ -28,13 +28,6 @@
 
 namespace tailrace::agent {
 
-// Where a record came from: its first position in a lane, for `settled`.
-inline constexpr std::uint32_t kNoLane = ~std::uint32_t{0};
-struct Origin {
-  std::uint32_t lane = kNoLane;  // kNoLane: a metric collection, an open-span slot
-  std::uint64_t position = 0;
-};
-
 enum class AppendStatus : std::uint8_t {
   appended,
   full,      // no pages: end the pass before this record, commit, close and send
@@ -60,7 +53,7 @@ class Pass {
   // Before anything else of a process in this pass. false: no room in the log for one process more, commit
   // first. Marks the process as being decoded; if the agent dies before the commit, Hold::trouble() says so
   // to the next one, which then reads one record at a time with begin_careful() up to where the heads stood
-  // at its start, and drops (poison) a record on which an agent died three times.
+  // at its start, the lane that trouble() names first, and drops (poison) a record with three deaths.
   [[nodiscard]] bool begin(ProcessIndex process);
   [[nodiscard]] bool begin_careful(ProcessIndex process, Origin record);
 

@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/hold/pass.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdio>
+#include <cstdlib>
+#include <tailrace/shm/test_point.hpp>
+
+#include "agent/hold/core.hpp"
+#include "agent/hold/mutation.hpp"
+#include "agent/hold/words.hpp"
+
+namespace tailrace::agent {
+
+using namespace hold_layout;
+
+namespace {
+constexpr std::uint32_t kTouchLimit = 512;  // together with one process of 1024 lanes it fits the smallest log
+constexpr std::uint32_t kChainBytesMax = std::uint32_t{1} << 30;
+
+constexpr std::uint32_t ledger_word(Signal signal, std::uint32_t word) {
+  return static_cast<std::uint32_t>(signal) * kLedgerWords + word;
+}
+
+// What a pass changes of one process besides batches. Reused from pass to pass: nothing is allocated once
+// the lanes are known.
+struct Changes {
+  ProcessIndex index = kNoProcess;
+  std::array<std::uint64_t, kLedgerSignals * kLedgerWords> added{};
+  std::vector<std::uint32_t> added_words;                         // indexes of nonzero `added`
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> absolute;  // process word, value
+  std::array<std::uint64_t, kProcessWordCount> general_added{};
+  std::uint32_t general_mask = 0;
+  std::vector<std::uint32_t> lanes;  // whose position is set
+  std::vector<std::uint64_t> positions;
+  std::vector<bool> lane_set;
+
+  void add(std::uint32_t word, std::uint64_t delta) {
+    if (added[word] == 0) {
+      added_words.push_back(word);
+    }
+    added[word] += delta;
+  }
+  void set(std::uint32_t word, std::uint64_t value) {
+    for (auto& [known, old] : absolute) {
+      if (known == word) {
+        old = value;
+        return;
+      }
+    }
+    absolute.emplace_back(word, value);
+  }
+  void clear() {
+    for (const std::uint32_t word : added_words) {
+      added[word] = 0;
+    }
+    added_words.clear();
+    absolute.clear();
+    general_added.fill(0);
+    general_mask = 0;
+    for (const std::uint32_t lane : lanes) {
+      lane_set[lane] = false;
+    }
+    lanes.clear();
+  }
+};
+
+// Every ledger and general word once, and the lanes: what a process can take of the log.
+std::uint64_t log_need(const Process& process) {
+  return kLedgerSignals * kLedgerWords + kProcessWordCount + process.lanes.size();
+}
+
+}  // namespace
+
+class Pass::State {
+ public:
+  State(Hold& hold, std::uint32_t touch_max)
+      : core(hold.core()), touch_max_(std::clamp(touch_max, std::uint32_t{1}, kTouchLimit)) {}
+
+  Changes* find_changes(ProcessIndex process) {
+    if (last_ != nullptr && last_->index == process) {
+      return last_;
+    }
+    for (std::size_t i = 0; i < begun; ++i) {
+      if (processes[i]->index == process) {
+        return last_ = processes[i].get();
+      }
+    }
+    return nullptr;
+  }
+  Changes& changes(ProcessIndex process) {
+    Changes* found = find_changes(process);
+    if (found == nullptr) {
+      std::fprintf(stderr, "tailrace: a pass touches process %u without begin()\n", process);
+      std::abort();  // our own mistake: going on would commit records without their ledger
+    }
+    return *found;
+  }
+
+  bool begin(ProcessIndex process, bool careful, Origin record);
+  Appended append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
+                  std::uint32_t records, std::span<const BatchId> parked, bool joining);
+  Appended park(const BatchKey& key, ByteSpan raw, Origin origin, std::uint32_t records);
+  bool touch_room(std::size_t more = 1) const { return touched.size() + freed.size() + more <= touch_max_; }
+  void commit();
+  void abandon();
+  void note_origin(Chain& chain, Origin origin);
+  void drop_word(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t records,
+                 std::uint8_t grpc_code, bool seen);
+
+  struct Freed {
+    Chain* chain;
+    Chain* into;  // joined into; nullptr: discarded
+  };
+  struct First {
+    Chain* chain;
+    Origin origin;
+  };
+
+  HoldCore& core;
+  PassBatches batches;
+  std::vector<Chain*> touched;
+  std::vector<Freed> freed;
+  std::vector<First> firsts;
+  std::vector<std::unique_ptr<Changes>> processes;  // the first `begun` are in use
+  std::size_t begun = 0;
+  std::uint64_t log_used = 0;
+
+ private:
+  void set_all();
+  void finish_processes(bool committed);
+
+  Changes* last_ = nullptr;
+  std::uint32_t touch_max_;
+};
+
+bool Pass::State::begin(ProcessIndex index, bool careful, Origin record) {
+  const std::lock_guard lock(core.mutex);
+  Process& process = *core.processes[index];
+  if (find_changes(index) == nullptr) {
+    const std::uint64_t need = log_need(process);
+    if (begun != 0 && log_used + need + touch_max_ > core.transaction.capacity()) {
+      return false;
+    }
+    log_used += need;
+    if (begun == processes.size()) {
+      processes.push_back(std::make_unique<Changes>());
+    }
+    Changes& fresh = *processes[begun++];
+    fresh.index = index;
+    fresh.positions.resize(process.lanes.size());
+    fresh.lane_set.assign(process.lanes.size(), false);
+    last_ = &fresh;
+  }
+  if (careful) {
+    const std::uint64_t old = process.words[kProcessDrain];
+    const bool same = (old & kDrainCareful) != 0 && (old >> 32 & 0xffff) == (record.lane & 0xffff) &&
+                      process.words[kProcessDrainPosition] == record.position;
+    // Not active while the position changes, so that a death between the two stores blames nobody.
+    core.store_process(index, kProcessDrain, same ? old & ~kDrainActive : 0);
+    TAILRACE_TEST_POINT("hold.drain.idle");
+    core.store_process(index, kProcessDrainPosition, record.position);
+    TAILRACE_TEST_POINT("hold.drain.position");
+    core.store_process(index, kProcessDrain,
+                       kDrainActive | kDrainCareful | std::uint64_t{record.lane & 0xffff} << 32 |
+                           (same ? old & 0xffff : 0));
+  } else if (!process.drain_marked) {
+    const std::uint64_t old = process.words[kProcessDrain];
+    core.store_process(index, kProcessDrain, kDrainActive | ((old & kDrainCareful) != 0 ? 0 : old & 0xffff));
+  }
+  process.drain_marked = true;
+  TAILRACE_TEST_POINT("hold.drain.begun");
+  return true;
+}
+
+void Pass::State::note_origin(Chain& chain, Origin origin) {
+  if (origin.lane == kNoLane || origin.lane == chain.last_lane) {
+    return;
+  }
+  chain.last_lane = origin.lane;
+  const auto same_lane = [&](const Origin& known) { return known.lane == origin.lane; };
+  if (std::any_of(chain.firsts.begin(), chain.firsts.end(), same_lane) ||
+      std::any_of(firsts.begin(), firsts.end(), [&](const First& first) {
+        return first.chain == &chain && first.origin.lane == origin.lane;
+      })) {
+    return;
+  }
+  firsts.push_back({&chain, origin});
+}
+
+Appended Pass::State::append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
+                             Origin origin, std::uint32_t records, std::span<const BatchId> parked,
+                             bool joining) {
+  Appended answer;
+  Changes& process = changes(key.process);
+  Chain* chain = batches.find(key);
+  // A batch that cannot take it is left to be closed, and a new one opened.
+  if (chain != nullptr && (record.size() > kChainBytesMax - chain->pending_bytes ||
+                           records > kSlotRecordsMax - chain->pending_records)) {
+    batches.seal(*chain);
+    chain = nullptr;
+  }
+  if (!touch_room(parked.size() + (chain == nullptr || !chain->touched ? 1 : 0))) {
+    answer.status = AppendStatus::cap;
+    return answer;
+  }
+
+  std::uint64_t seen = records;
+  for (const BatchId id : parked) {
+    const Chain* part = core.find_chain(id);
+    assert(part != nullptr && part->kind == kKindParked && part->key.process == key.process);
+    seen -= std::min<std::uint64_t>(seen, part->pending_records);
+  }
+
+  if (chain == nullptr) {
+    const std::uint64_t bytes = head.size() + record.size();
+    const std::lock_guard lock(core.mutex);
+    if (bytes > std::uint64_t{core.geometry.page_count / 4} * kPageBytes || bytes == 0) {
+      answer.status = AppendStatus::oversize;
+      return answer;
+    }
+    chain = core.open_chain(kKindBatch, key, note, bytes, joining);
+    if (chain == nullptr) {
+      return answer;
+    }
+    chain->pass = &batches;
+    batches.insert(*chain);
+    answer.opened = true;
+  } else if (chain->pages.size() * kPageBytes - chain->pending_bytes < record.size()) {
+    if (record.size() > std::uint64_t{core.geometry.page_count / 4} * kPageBytes) {
+      answer.status = AppendStatus::oversize;
+      return answer;
+    }
+    const std::lock_guard lock(core.mutex);
+    if (!core.grow(*chain, std::uint64_t{chain->pending_bytes} + record.size(), joining)) {
+      return answer;
+    }
+  }
+  if (!chain->touched) {
+    chain->touched = true;
+    touched.push_back(chain);
+  }
+  if (answer.opened) {
+    core.write(*chain, 0, head);
+    chain->pending_bytes = static_cast<std::uint32_t>(head.size());
+  }
+  core.write(*chain, chain->pending_bytes, record);
+  chain->pending_bytes += static_cast<std::uint32_t>(record.size());
+  chain->pending_records += records;
+  note_origin(*chain, origin);
+  for (const BatchId id : parked) {
+    freed.push_back({core.find_chain(id), chain});
+  }
+  if (seen != 0) {
+    process.add(ledger_word(key.signal, kLedgerSeen), seen);
+  }
+
+  answer.status = AppendStatus::appended;
+  answer.batch = chain->id();
+  answer.bytes = chain->pending_bytes;
+  answer.records = chain->pending_records;
+  return answer;
+}
+
+Appended Pass::State::park(const BatchKey& key, ByteSpan raw, Origin origin, std::uint32_t records) {
+  Appended answer;
+  Changes& process = changes(key.process);
+  if (!touch_room()) {
+    answer.status = AppendStatus::cap;
+    return answer;
+  }
+  Chain* chain = nullptr;
+  {
+    const std::lock_guard lock(core.mutex);
+    const std::uint64_t pages = pages_of(raw.size());
+    if (pages == 0 || pages > core.parked_max) {
+      answer.status = AppendStatus::oversize;
+      return answer;
+    }
+    if (core.parked_pages + pages > core.parked_max) {
+      return answer;
+    }
+    chain = core.open_chain(kKindParked, key, 0, raw.size(), false);
+  }
+  if (chain == nullptr) {
+    return answer;
+  }
+  core.write(*chain, 0, raw);
+  chain->pending_bytes = static_cast<std::uint32_t>(raw.size());
+  chain->pending_records = records;
+  chain->touched = true;
+  touched.push_back(chain);
+  note_origin(*chain, origin);
+  if (records != 0) {
+    process.add(ledger_word(key.signal, kLedgerSeen), records);
+  }
+  answer.status = AppendStatus::appended;
+  answer.batch = chain->id();
+  answer.opened = true;
+  answer.bytes = chain->pending_bytes;
+  answer.records = records;
+  return answer;
+}
+
+void Pass::State::drop_word(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t records,
+                            std::uint8_t grpc_code, bool seen) {
+  if (records == 0) {
+    return;
+  }
+  Changes& change = changes(process);
+  assert(!is_shim_reason(reason) && "what the shim dropped it counted itself: set_shim_dropped()");
+  if (seen) {
+    change.add(ledger_word(signal, kLedgerSeen), records);
+  }
+  change.add(ledger_word(signal, kLedgerDropped + static_cast<std::uint32_t>(reason)), records);
+  if (reason == DropReason::non_retryable) {
+    change.add(ledger_word(signal, kLedgerGrpcCode + std::min<std::uint32_t>(grpc_code, kGrpcCodes - 1)),
+                records);
+  }
+}
+
+// Everything this pass changes, as absolute values.
+void Pass::State::set_all() {
+  for (Chain* chain : touched) {
+    Process& process = *core.processes[chain->key.process];
+    process.held[static_cast<std::size_t>(chain->key.signal)] += chain->pending_records - chain->records;
+    chain->bytes = chain->pending_bytes;
+    chain->records = chain->pending_records;
+    core.transaction.set(core.geometry.slot(chain->slot) + kSlotState * 8, core.slot_word(*chain));
+  }
+  for (const Freed& part : freed) {
+    core.processes[part.chain->key.process]->held[static_cast<std::size_t>(part.chain->key.signal)] -=
+        part.chain->records;
+    if (mutated(Mutation::booked_before_join)) {
+      store_word(core.word(core.geometry.slot(part.chain->slot) + kSlotState * 8), 0);
+      TAILRACE_TEST_POINT("hold.txn.entry");
+    }
+    core.transaction.set(core.geometry.slot(part.chain->slot) + kSlotState * 8, 0);
+  }
+  for (std::size_t i = 0; i < begun; ++i) {
+    const Changes& change = *processes[i];
+    Process& process = *core.processes[change.index];
+    for (const std::uint32_t lane : change.lanes) {
+      process.lanes[lane].position = change.positions[lane];
+      const std::uint64_t offset = core.position_offset(process, lane);
+      if (mutated(Mutation::position_before_commit)) {
+        store_word(core.word(offset), change.positions[lane]);
+        TAILRACE_TEST_POINT("hold.txn.entry");
+      }
+      core.transaction.set(offset, change.positions[lane]);
+    }
+    for (const std::uint32_t word : change.added_words) {
+      const std::uint32_t index = kProcessLedger + word;
+      core.set_process(change.index, index, process.words[index] + change.added[word]);
+    }
+    for (const auto& [word, value] : change.absolute) {
+      core.set_process(change.index, word, value);
+    }
+    for (std::uint32_t word = 0; word < kProcessWordCount; ++word) {
+      if ((change.general_mask >> word & 1) != 0) {
+        const std::uint32_t index = kProcessGeneral + word;
+        core.set_process(change.index, index, process.words[index] + change.general_added[word]);
+      }
+    }
+  }
+}
+
+void Pass::State::commit() {
+  const std::lock_guard lock(core.mutex);
+  TAILRACE_TEST_POINT("hold.pass.begin");
+  set_all();
+  core.transaction.commit();
+  TAILRACE_TEST_POINT("hold.pass.committed");
+
+  if (mutated(Mutation::page_word_after_commit)) {
+    for (const Chain* chain : touched) {
+      for (std::uint32_t i = 0; i < chain->pages.size(); ++i) {
+        store_word(core.word(core.geometry.page_word(chain->pages[i])), pack_page(chain->slot, i));
+        TAILRACE_TEST_POINT("hold.page.take");
+      }
+    }
+  }
+  for (Chain* chain : touched) {
+    chain->touched = false;
+  }
+  for (const First& first : firsts) {
+    core.add_first(*core.processes[first.chain->key.process], *first.chain, first.origin);
+  }
+  for (const Freed& part : freed) {
+    Process& process = *core.processes[part.chain->key.process];
+    if (part.into != nullptr) {
+      core.move_firsts(process, *part.chain, *part.into);
+    }
+    const std::vector<Origin> origins = std::move(part.chain->firsts);
+    const bool resumed = part.chain->resumed;
+    core.release(*part.chain);
+    core.publish_after(process, origins, resumed);
+  }
+  finish_processes(true);
+}
+
+void Pass::State::finish_processes(bool committed) {
+  for (std::size_t i = 0; i < begun; ++i) {
+    Changes& change = *processes[i];
+    Process& process = *core.processes[change.index];
+    core.store_process(change.index, kProcessDrain, 0);
+    TAILRACE_TEST_POINT("hold.drain.ended");
+    process.drain_marked = false;
+    if (committed) {
+      for (const std::uint32_t lane : change.lanes) {
+        core.publish_settled(process, lane);
+      }
+    }
+    change.clear();
+    change.index = kNoProcess;
+  }
+  begun = 0;
+  log_used = 0;
+  last_ = nullptr;
+  touched.clear();
+  freed.clear();
+  firsts.clear();
+}
+
+void Pass::State::abandon() {
+  const std::lock_guard lock(core.mutex);
+  for (Chain* chain : touched) {
+    chain->touched = false;
+    chain->pending_records = chain->records;
+    chain->pending_bytes = chain->bytes;
+    chain->last_lane = kNoLane;
+    if (chain->bytes == 0) {  // opened in this pass: its slot was never taken
+      if (chain->pass != nullptr) {
+        batches.forget(*chain);
+      }
+      core.release(*chain);
+    } else {
+      core.cut(*chain, chain->bytes);
+    }
+  }
+  finish_processes(false);
+}
+
+Pass::Pass(Hold& hold, std::uint32_t touch_max) : state_(std::make_unique<State>(hold, touch_max)) {}
+
+Pass::~Pass() {
+  state_->abandon();
+  const std::lock_guard lock(state_->core.mutex);
+  for (Chain* chain : state_->batches.all()) {
+    chain->pass = nullptr;  // nobody's: may be closed from any thread
+  }
+}
+
+bool Pass::begin(ProcessIndex process) { return state_->begin(process, false, {}); }
+bool Pass::begin_careful(ProcessIndex process, Origin record) { return state_->begin(process, true, record); }
+
+Appended Pass::append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
+                      std::uint32_t records) {
+  return state_->append(key, head, note, record, origin, records, {}, false);
+}
+
+Appended Pass::join(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
+                    std::uint32_t records, std::span<const BatchId> parked) {
+  return state_->append(key, head, note, record, origin, records, parked, true);
+}
+
+bool Pass::is_open(const BatchKey& key) const { return state_->batches.find(key) != nullptr; }
+
+void Pass::seal(const BatchKey& key) {
+  if (const Chain* chain = state_->batches.find(key)) {
+    state_->batches.seal(*chain);
+  }
+}
+
+Appended Pass::park(ProcessIndex process, Signal signal, std::uint64_t span_key, ByteSpan raw, Origin origin,
+                    std::uint32_t records) {
+  return state_->park({process, signal, 0, span_key}, raw, origin, records);
+}
+
+bool Pass::discard(BatchId parked, DropReason reason) {
+  Chain* chain = state_->core.find_chain(parked);
+  assert(chain != nullptr && chain->kind == kKindParked);
+  if (!state_->touch_room()) {
+    return false;
+  }
+  state_->drop_word(chain->key.process, chain->key.signal, reason, chain->pending_records, 0, false);
+  state_->freed.push_back({chain, nullptr});
+  return true;
+}
+
+void Pass::drop(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t records,
+                std::uint8_t grpc_code) {
+  state_->drop_word(process, signal, reason, records, grpc_code, true);
+}
+
+void Pass::set_position(ProcessIndex process, std::uint32_t lane, std::uint64_t position) {
+  Changes& change = state_->changes(process);
+  assert(lane < change.positions.size());
+  if (!change.lane_set[lane]) {
+    change.lane_set[lane] = true;
+    change.lanes.push_back(lane);
+  }
+  change.positions[lane] = position;
+}
+
+void Pass::set_written(ProcessIndex process, Signal signal, std::uint64_t total) {
+  state_->changes(process).set(kProcessLedger + ledger_word(signal, kLedgerWritten), total);
+}
+
+void Pass::set_shim_dropped(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t total) {
+  assert(is_shim_reason(reason));
+  state_->changes(process).set(
+      kProcessLedger + ledger_word(signal, kLedgerDropped + static_cast<std::uint32_t>(reason)), total);
+}
+
+void Pass::add_produced(ProcessIndex process, Signal signal, std::uint64_t records) {
+  state_->changes(process).add(ledger_word(signal, kLedgerProduced), records);
+}
+
+void Pass::set_word(ProcessIndex process, ProcessWord word, std::uint64_t value) {
+  state_->changes(process).set(kProcessGeneral + static_cast<std::uint32_t>(word), value);
+}
+
+void Pass::add_word(ProcessIndex process, ProcessWord word, std::uint64_t delta) {
+  Changes& change = state_->changes(process);
+  change.general_added[static_cast<std::size_t>(word)] += delta;
+  change.general_mask |= 1u << static_cast<unsigned>(word);
+}
+
+bool Pass::empty() const {
+  if (!state_->touched.empty() || !state_->freed.empty()) {
+    return false;
+  }
+  for (std::size_t i = 0; i < state_->begun; ++i) {
+    const Changes& change = *state_->processes[i];
+    if (!change.added_words.empty() || !change.absolute.empty() || change.general_mask != 0 ||
+        !change.lanes.empty()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void Pass::commit() { state_->commit(); }
+void Pass::abandon() { state_->abandon(); }
+
+void Pass::open_batches(std::vector<BatchInfo>& out) const {
+  const std::lock_guard lock(state_->core.mutex);
+  out.clear();
+  for (const Chain* chain : state_->batches.all()) {
+    if (chain->bytes != 0) {
+      out.push_back(state_->core.describe(*chain));
+    }
+  }
+}
+
+std::uint32_t Pass::max_record_bytes() const {
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(state_->core.geometry.page_count / 4 * kPageBytes, kChainBytesMax) -
+      16 * 1024);  // what a head may take
+}
+
+}  // namespace tailrace::agent

@@ -23,11 +23,8 @@ namespace tailrace::shm {
 // How much of the file parse_identity() wants.
 inline constexpr std::size_t kIdentityBytes = 4096;
 
-// Limits of a reader: what a segment of this major version may ask it to keep track of.
-inline constexpr std::uint64_t kSegmentBytesMax = 8ull << 30;
+// Limits of a reader, beside those of layout.hpp: what a segment of this major version may ask it to keep track of.
 inline constexpr std::uint32_t kHeaderBytesMax = kIdentityBytes;
-inline constexpr std::uint32_t kRingBytesMin = 4096;
-inline constexpr std::uint32_t kRingBytesMax = 16u << 20;
 inline constexpr std::uint32_t kMaxRecordMin = 256;
 inline constexpr std::uint32_t kSlotBytesMin = 256;
 inline constexpr std::uint32_t kSlotBytesMax = 8u << 10;

@@ -191,7 +191,7 @@ bool commit_range(void* from, std::size_t bytes) noexcept {
 
 std::uint64_t lay_out(const SegmentShape& g, Identity& identity) noexcept {
   const bool power_of_two = g.ring_bytes != 0 && (g.ring_bytes & (g.ring_bytes - 1)) == 0;
-  if (!power_of_two || g.ring_bytes < 4096 || g.ring_bytes > (1u << 30) || g.lanes <= kSharedLanes ||
+  if (!power_of_two || g.ring_bytes < kRingBytesMin || g.ring_bytes > kRingBytesMax || g.lanes <= kSharedLanes ||
       g.lanes > kLanesMax || g.slack_bytes > g.ring_bytes / 4 || g.slack_bytes % 64 != 0 ||
       g.max_record + 64 > g.slack_bytes || g.max_record % 8 != 0 || g.arena_bytes < 2 * kArenaStart) {
     return 0;
@@ -221,6 +221,7 @@ std::uint64_t lay_out(const SegmentShape& g, Identity& identity) noexcept {
   add(RegionKind::slot_pool, sizeof(SpanSlot), g.pool_slots);
   add(RegionKind::scopes, 4, kScopesMax);
   add(RegionKind::metric_shared, 8, kSharedCellBytes / 8);
+  if (at > kSegmentBytesMax) return 0;
   identity.region_count = n;
   identity.segment_size = at;
   identity.lane_count = g.lanes;

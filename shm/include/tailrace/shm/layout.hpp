@@ -38,6 +38,11 @@ inline constexpr std::uint32_t kLaneCellBytes = 32 * 1024;              // 4096 
 inline constexpr std::uint64_t kSharedCellBytes = 64ull * 1024 * 1024;  // gauges, histogram shards
 inline constexpr std::uint32_t kRegionsMax = 16;
 
+// What a writer may ask for and a reader must take.
+inline constexpr std::uint32_t kRingBytesMin = 4096;
+inline constexpr std::uint32_t kRingBytesMax = 16 * 1024 * 1024;
+inline constexpr std::uint64_t kSegmentBytesMax = 8ull * 1024 * 1024 * 1024;
+
 // Signals and priorities index the counters; they are part of the ABI.
 enum class Signal : std::uint8_t { traces = 0, logs = 1, other = 2 };
 inline constexpr std::size_t kSignals = 3;

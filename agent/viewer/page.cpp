@@ -154,7 +154,7 @@ std::string page_html(const ViewerState& state, const std::vector<TraceRow>& tra
                  "<script src=\"/viewer.js\" defer></script>\n</head>\n<body>\n"
                  "<header><h1>Tailrace <span>viewer</span></h1>\n"
                  "<p>OTLP/gRPC <code>{}</code><span id=\"state\" "
-                 "role=\"status\">live</span></p></header>\n<main>\n",
+                 "role=\"status\"></span></p></header>\n<main>\n",
                  state.otlp_authority);
   put_counters(out, state);
 

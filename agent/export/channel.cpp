@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/export/channel.hpp"
 
+#include <grpc/grpc.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
@@ -16,6 +17,11 @@ namespace tailrace::agent {
 std::string user_agent() { return "Tailrace/" TAILRACE_VERSION " OTel-OTLP-Exporter-cpp/" TAILRACE_VERSION; }
 
 std::shared_ptr<grpc::Channel> make_channel(const Endpoint& endpoint, const SenderOptions& options) {
+  // One reference to the library for the life of the process. Dropping the last one joins gRPC's threads, and
+  // one of them sits in a poll of ten seconds after any write that had to wait: shutdown would, too.
+  static const bool kept = (grpc_init(), true);
+  static_cast<void>(kept);
+
   grpc::ChannelArguments args;
   args.SetUserAgentPrefix(user_agent());
   args.SetMaxReceiveMessageSize(static_cast<int>(kResponseBytesMax));

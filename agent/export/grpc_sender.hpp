@@ -58,7 +58,7 @@ struct SenderOptions {
 
 class GrpcSender {
  public:
-  // `rtt` is from send() to the answer, without the wait for a stuck connection to let go of the pieces.
+  // `rtt` is from send() to the end of the call.
   using OnDone = std::function<void(std::uint64_t id, const Answer& answer, std::chrono::nanoseconds rtt)>;
   using OnLinkUp = std::function<void()>;
 

@@ -107,7 +107,16 @@ class Sink::Reactor : public grpc::ServerGenericBidiReactor {
       answer();
       return;
     }
-    alarm_.Set(std::chrono::system_clock::now() + reply_.delay, [this](bool) { answer(); });
+    const std::lock_guard lock(alarm_mutex_);
+    const auto delay = cancelled_ ? std::chrono::milliseconds(0) : reply_.delay;
+    alarm_.Set(std::chrono::system_clock::now() + delay, [this](bool) { answer(); });
+  }
+
+  // May run beside OnReadDone(), never after OnDone().
+  void OnCancel() override {
+    const std::lock_guard lock(alarm_mutex_);
+    cancelled_ = true;
+    alarm_.Cancel();
   }
 
   void OnDone() override { delete this; }
@@ -129,6 +138,8 @@ class Sink::Reactor : public grpc::ServerGenericBidiReactor {
   grpc::ByteBuffer message_;
   grpc::ByteBuffer response_;
   SinkReply reply_;
+  std::mutex alarm_mutex_;
+  bool cancelled_ = false;
   grpc::Alarm alarm_;
 };
 

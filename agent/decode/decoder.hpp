@@ -23,6 +23,7 @@
 #include "agent/decode/string_cache.hpp"
 #include "agent/decode/timeline.hpp"
 #include "proto/encode/view.hpp"
+#include "shm/reader/geometry.hpp"
 #include "shm/reader/records.hpp"
 #include "shm/reader/slots.hpp"
 
@@ -83,11 +84,14 @@ struct DecodeCounts {
 struct CrashMark {
   std::uint32_t signal = 0;  // 0: no crash recorded
   std::uint64_t address = 0;
+  std::uint64_t counter = 0;  // when; 0: unknown
 };
 
 class SegmentDecoder {
  public:
   explicit SegmentDecoder(shm::ClockKind clock, std::size_t string_budget_bytes = StringCache::kBudgetBytes);
+  // Clock and string budget as the segment says; its creation reading is the timeline's first claim.
+  explicit SegmentDecoder(const shm::Geometry& geometry);
   ~SegmentDecoder();
   SegmentDecoder(const SegmentDecoder&) = delete;
   SegmentDecoder& operator=(const SegmentDecoder&) = delete;

@@ -92,7 +92,11 @@ class StringCache {
   std::unique_ptr<std::uint16_t, Free> marks_;  // one an id: kSound and the hash
   const std::uint8_t* base_ = nullptr;
   std::uint64_t marked_ids_ = 0;
-  std::unordered_map<std::uint64_t, std::string> odd_;  // repaired or missing ones
+  struct Odd {
+    std::string text;
+    bool missing;
+  };
+  std::unordered_map<std::uint64_t, Odd> odd_;  // repaired or missing ones
   std::uint64_t missing_ = 0;
   std::uint64_t repaired_ = 0;
 };

@@ -27,6 +27,7 @@ namespace tailrace::agent {
 class Timeline {
  public:
   static constexpr std::size_t kAnchorsMax = 256;
+  static constexpr std::size_t kClaimsMax = 16;
 
   explicit Timeline(shm::ClockKind kind = shm::ClockKind::monotonic) : kind_(kind) {}
 
@@ -37,7 +38,7 @@ class Timeline {
 
   [[nodiscard]] std::uint64_t to_realtime(std::uint64_t time, shm::TimeClock clock) const {
     if (clock == shm::TimeClock::counter) {
-      if (count_ > 1 && time >= hot_.counter) return hot_.real_of(time);
+      if (time >= hot_.counter && time < hot_until_) return hot_.real_of(time);
       return from_counter(time);
     }
     return clock == shm::TimeClock::realtime ? time : from_monotonic(time);
@@ -45,7 +46,7 @@ class Timeline {
 
   // Whether a record read in a pass can have this time: not more than 1 ms after the pass's anchor. Counted.
   bool check(std::uint64_t time, shm::TimeClock clock) const {
-    if (clock == shm::TimeClock::counter && count_ > 1 && time > future_counter_) {
+    if (clock == shm::TimeClock::counter && time > future_counter_) {
       ++disagreements_;
       return false;
     }
@@ -74,14 +75,16 @@ class Timeline {
 
   [[nodiscard]] std::uint64_t from_counter(std::uint64_t time) const;
   [[nodiscard]] std::uint64_t from_monotonic(std::uint64_t time) const;
+  static std::uint64_t slope(const shm::ClockReading& a, const shm::ClockReading& b);
   void thin();
   void refresh();
 
   shm::ClockKind kind_;
-  std::array<shm::ClockReading, kAnchorsMax> anchors_;
+  std::array<shm::ClockReading, kAnchorsMax> anchors_{};
   std::size_t count_ = 0;
   std::size_t claims_ = 0;  // the first anchors, the application's
-  Piece hot_;               // between the last two anchors, and beyond
+  Piece hot_;               // from the last anchor but one on
+  std::uint64_t hot_until_ = 0;
   std::uint64_t future_counter_ = ~std::uint64_t{0};
   mutable std::uint64_t disagreements_ = 0;
   bool claim_disagrees_ = false;

@@ -93,11 +93,13 @@ const shm::Geometry& AttachedSegment::geometry() const { return state_->geometry
 // --- life and death
 
 bool AttachedSegment::try_lock_dead() {
-  if (!state_->dead) state_->dead = ::flock(state_->fd.get(), LOCK_SH | LOCK_NB) == 0;
+  if (!state_->dead) state_->dead = lock_is_free();
   return state_->dead;
 }
 
 bool AttachedSegment::dead() const { return state_->dead; }
+
+bool AttachedSegment::lock_is_free() const { return ::flock(state_->fd.get(), LOCK_SH | LOCK_NB) == 0; }
 
 Status AttachedSegment::unlink() {
   const int directory = state_->directory->fd.get();

@@ -69,6 +69,8 @@ class AttachedSegment {
   // True once the image is gone (the lock is free); stays true. One system call while it is alive.
   bool try_lock_dead();
   [[nodiscard]] bool dead() const;
+  // The same look at the lock without the verdict: dead() stays as it is.
+  [[nodiscard]] bool lock_is_free() const;
   // Removes the file's name, if it still is this file. Call when all of it is settled.
   Status unlink();
 

@@ -70,8 +70,11 @@ class LaneRecords {
   friend class SegmentDrain;
   LaneRecords(SegmentDrain* drain, std::uint32_t lane, std::uint64_t from, std::uint64_t to);
 
+  void give_up();
+
   SegmentDrain* drain_;
   std::uint32_t lane_;
+  std::uint64_t from_;
   std::uint64_t to_;
   std::uint64_t position_;
   shm::Bytes first_;
@@ -142,7 +145,9 @@ class SegmentDrain {
   void take_claims();
   void take_strings();
   void take_scopes();
-  void strike(std::uint32_t lane, std::string why);
+  void look_at(std::uint32_t lane);
+  void chain_broke(std::uint32_t lane, std::uint64_t position, std::uint64_t skipped);
+  void strike(const std::string& why);
 
   AttachedSegment& segment_;
   SegmentDecoder& decoder_;

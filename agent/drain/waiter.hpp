@@ -46,9 +46,9 @@ class Waiter {
     std::uint32_t seen;
     bool faulty;  // the kernel cannot read the word: its file was cut
   };
-  [[nodiscard]] bool changed() const;
+  [[nodiscard]] bool rung() const;
+  void sleep(std::chrono::nanoseconds left);
   void find_faulty();
-  Woken sleep_polling(std::chrono::steady_clock::time_point deadline);
 
   std::vector<Watched> watched_;
   std::atomic<std::uint32_t> own_{0};

@@ -1,0 +1,660 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/decode/decoder.hpp"
+
+#include <algorithm>
+#include <bitset>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "agent/decode/items.hpp"
+#include "agent/decode/log_body.hpp"
+#include "agent/decode/scope_table.hpp"
+#include "agent/decode/scratch.hpp"
+
+namespace tailrace::agent {
+namespace {
+
+using otlp::KeyValue;
+using shm::ItemRef;
+using shm::ItemType;
+
+constexpr std::string_view kUnnamed = "unnamed";
+constexpr std::string_view kIncomplete = "tailrace.span.incomplete";
+constexpr std::string_view kCrashSignal = "tailrace.crash.signal";
+constexpr std::string_view kCrashAddress = "tailrace.crash.address";
+constexpr std::uint8_t kStatusError = 2;
+constexpr std::uint8_t kStatusCodeMax = 2;
+constexpr std::uint8_t kKindMax = 5;
+constexpr std::uint32_t kPartsMax = 1u << 16;
+constexpr std::uint32_t kFlagRemoteKnown = 0x100;  // OTLP Span.flags
+constexpr std::uint32_t kFlagRemote = 0x200;
+constexpr std::uint8_t kTraceFlags = shm::kSampled | shm::kRandom;
+
+std::uint32_t add_saturating(std::uint32_t sum, std::int64_t more) {
+  if (more <= 0) return sum;
+  const std::uint64_t total = std::uint64_t{sum} + static_cast<std::uint64_t>(more);
+  return total > std::numeric_limits<std::uint32_t>::max() ? std::numeric_limits<std::uint32_t>::max()
+                                                            : static_cast<std::uint32_t>(total);
+}
+
+otlp::TraceId trace_id_of(const std::uint8_t (&bytes)[16]) {
+  otlp::TraceId id;
+  std::memcpy(id.bytes.data(), bytes, 16);
+  return id;
+}
+otlp::SpanId span_id_of(std::uint64_t word) {
+  otlp::SpanId id;
+  std::memcpy(id.bytes.data(), &word, 8);
+  return id;
+}
+bool is_zero(const std::uint8_t (&bytes)[16]) {
+  std::uint64_t halves[2];
+  std::memcpy(halves, bytes, 16);
+  return (halves[0] | halves[1]) == 0;
+}
+
+}  // namespace
+
+std::string_view bad_record_name(BadRecord reason) {
+  switch (reason) {
+    case BadRecord::none: return "none";
+    case BadRecord::too_short: return "too_short";
+    case BadRecord::bad_items: return "bad_items";
+    case BadRecord::zero_id: return "zero_id";
+    case BadRecord::wrong_type: return "wrong_type";
+  }
+  return "unknown";
+}
+
+class SegmentDecoder::Impl {
+ public:
+  Impl(shm::ClockKind clock, std::size_t budget)
+      : strings_(budget), timeline_(clock), items_(strings_, scratch_), scopes_(items_) {}
+
+  StringCache strings_;
+  Timeline timeline_;
+  Scratch scratch_;
+  ItemDecoder items_;
+  ScopeTable scopes_;
+  LogBody body_;
+  mutable DecodeCounts counts_;
+  std::uint64_t last_time_ns_ = 0;
+
+  Decoded decode(const shm::RecordRef& record, std::uint64_t observed_ns);
+  Decoded span_with_parts(shm::Bytes record, std::span<const shm::Bytes> parts);
+  Decoded slot(const shm::SlotSpan& slot, std::span<const shm::Bytes> parts, std::uint64_t end_ns,
+               CrashMark crash);
+  Decoded span_start(shm::Bytes record, std::span<const shm::Bytes> parts, std::uint64_t end_ns,
+                     CrashMark crash);
+  Blob blob(shm::Bytes items);
+  const DecodeCounts& counts() const;
+
+ private:
+  // --- a span being built
+  void begin_span(const shm::SpanRecord& fixed, std::size_t item_bytes);
+  bool span_items(shm::Bytes items);
+  bool span_item(const ItemRef& item);
+  bool reserved_span_item(const ItemRef& item);
+  bool event(const ItemRef& item);
+  bool link(const ItemRef& item);
+  bool parts(const shm::SpanRecord& fixed, std::span<const shm::Bytes> records);
+  void missing_parts();
+  void span_times(const shm::SpanRecord& fixed, std::uint8_t flags);
+  Decoded finish_span(const shm::SpanRecord& fixed, std::uint8_t flags);
+  void leave_open(std::uint64_t end_ns, CrashMark crash);
+
+  Decoded span(shm::Bytes bytes, std::uint8_t flags, bool started_only);
+  Decoded log(shm::Bytes bytes, std::uint8_t flags, std::uint64_t observed_ns);
+  bool log_items(shm::Bytes items);
+  Decoded part(shm::Bytes bytes, std::uint8_t flags);
+  Decoded bad(BadRecord reason);
+
+  std::string_view text_or(const ItemRef& item, std::string_view otherwise) {
+    std::string_view text;
+    return items_.text_of(item, text) ? text : otherwise;
+  }
+  static std::int64_t integer_of(const ItemRef& item) {
+    return item.type == ItemType::integer ? item.integer() : 0;
+  }
+  static std::size_t bytes_of(std::span<const shm::Bytes> records) {
+    std::size_t bytes = 0;
+    for (const shm::Bytes& record : records) bytes += record.size;
+    return bytes;
+  }
+  std::uint64_t time_of(std::uint64_t time, shm::TimeClock clock) {
+    static_cast<void>(timeline_.check(time, clock));
+    return timeline_.to_realtime(time, clock);
+  }
+
+  otlp::SpanView span_;
+  AttributeList attributes_;
+  std::vector<otlp::EventView> events_;
+  std::vector<otlp::LinkView> links_;
+  std::uint32_t parts_expected_ = 0;
+  std::uint32_t parts_found_ = 0;
+
+  otlp::LogView log_;
+  std::vector<otlp::Value> arguments_;
+  bool has_body_ = false;
+};
+
+// --- spans
+
+void SegmentDecoder::Impl::begin_span(const shm::SpanRecord& fixed, std::size_t item_bytes) {
+  scratch_.reset();
+  attributes_ = {};
+  items_.open(attributes_, item_bytes + 4 * sizeof(shm::ItemHeader));  // and what leave_open() adds
+  events_.clear();
+  links_.clear();
+  parts_expected_ = 0;
+  parts_found_ = 0;
+  span_ = {};
+  span_.trace_id = trace_id_of(fixed.trace_id);
+  span_.span_id = span_id_of(fixed.span_id);
+  span_.parent_span_id = span_id_of(fixed.parent_id);
+  if (fixed.name != 0) span_.name = strings_.find(fixed.name).text;
+  const std::uint8_t kind = fixed.kind_status & 15u;
+  const std::uint8_t status = static_cast<std::uint8_t>(fixed.kind_status >> 4);
+  span_.kind = kind <= kKindMax ? kind : 0;
+  span_.status_code = status <= kStatusCodeMax ? status : 0;
+  span_.flags = fixed.tflags & kTraceFlags;
+  if ((fixed.tflags & shm::kRemoteKnown) != 0) {
+    span_.flags |= kFlagRemoteKnown;
+    if ((fixed.tflags & shm::kRemote) != 0) span_.flags |= kFlagRemote;
+  }
+}
+
+// The three types that nearly every attribute has are taken here; the cursor checks all others.
+bool SegmentDecoder::Impl::span_items(shm::Bytes items) {
+  while (!items.empty()) {
+    shm::ItemHeader header;
+    if (!items.load(0, header)) return false;
+    const std::size_t whole = sizeof header + shm::padded(header.length);
+    if (items.size < whole) return false;
+    const auto type = static_cast<ItemType>(header.type);
+    const std::uint8_t* body = items.data + sizeof header;
+    if (header.key >= shm::kFirstStringId && header.length == 8 &&
+        (type == ItemType::integer || type == ItemType::string_id)) {
+      std::uint64_t word;
+      std::memcpy(&word, body, sizeof word);
+      const StringCache::Entry key = strings_.find(header.key);
+      const otlp::Value value = type == ItemType::integer
+                                    ? otlp::Value::of(static_cast<std::int64_t>(word))
+                                    : otlp::Value::string(strings_.find(word).text);
+      if (key.text.empty()) {
+        ++items_.counts.attributes_dropped;
+        ++attributes_.dropped;
+      } else {
+        items_.put(attributes_, key.text, key.hash, value);
+      }
+    } else if (header.key >= shm::kFirstStringId && type == ItemType::string) {
+      const StringCache::Entry key = strings_.find(header.key);
+      const std::string_view text(reinterpret_cast<const char*>(body), header.length);
+      if (key.text.empty()) {
+        ++items_.counts.attributes_dropped;
+        ++attributes_.dropped;
+      } else {
+        items_.put(attributes_, key.text, key.hash, otlp::Value::string(items_.clean(text)));
+      }
+    } else {
+      ItemRef item;
+      shm::ItemCursor cursor(items.part(0, whole));
+      if (cursor.next(item) != shm::Next::found || !span_item(item)) return false;
+    }
+    items = items.from(whole);
+  }
+  return true;
+}
+
+bool SegmentDecoder::Impl::span_item(const ItemRef& item) {
+  if (item.type == ItemType::event) return event(item);
+  if (item.type == ItemType::link) return link(item);
+  if (item.key < shm::kFirstStringId && item.key > shm::kInlineKey) return reserved_span_item(item);
+  return items_.add(attributes_, item);
+}
+
+bool SegmentDecoder::Impl::reserved_span_item(const ItemRef& item) {
+  switch (item.key) {
+    case shm::kStatusMessageKey: span_.status_message = text_or(item, {}); return true;
+    case shm::kTraceStateKey: span_.trace_state = text_or(item, {}); return true;
+    case shm::kNameKey: span_.name = text_or(item, span_.name); return true;
+    case shm::kStatusCodeKey: {
+      const std::int64_t code = integer_of(item);
+      span_.status_code = code >= 0 && code <= kStatusCodeMax ? static_cast<std::uint8_t>(code) : 0;
+      return true;
+    }
+    case shm::kDroppedAttributesKey:
+      span_.dropped_attributes = add_saturating(span_.dropped_attributes, integer_of(item));
+      return true;
+    case shm::kDroppedEventsKey:
+      span_.dropped_events = add_saturating(span_.dropped_events, integer_of(item));
+      return true;
+    case shm::kDroppedLinksKey:
+      span_.dropped_links = add_saturating(span_.dropped_links, integer_of(item));
+      return true;
+    case shm::kPartCountKey:
+      parts_expected_ = static_cast<std::uint32_t>(std::clamp<std::int64_t>(integer_of(item), 0, kPartsMax));
+      return true;
+    default: break;
+  }
+  ++items_.counts.items_unknown;  // a newer minor version's, or one that spans do not have
+  return true;
+}
+
+bool SegmentDecoder::Impl::event(const ItemRef& item) {
+  const shm::EventBody body = item.event();
+  otlp::EventView& view = events_.emplace_back();
+  view.time_ns = time_of(body.time, item.event_clock());
+  view.name = items_.key_of(item).text;
+  if (view.name.empty()) view.name = kUnnamed;
+  AttributeList list;
+  items_.open(list, item.body.size);
+  ItemRef inner;
+  for (shm::ItemCursor cursor = item.inside();;) {
+    const shm::Next found = cursor.next(inner);
+    if (found == shm::Next::end) break;
+    if (found == shm::Next::broken) return false;
+    if (inner.key == shm::kDroppedAttributesKey) {
+      view.dropped_attributes = add_saturating(view.dropped_attributes, integer_of(inner));
+    } else if (!items_.add(list, inner)) {
+      return false;
+    }
+  }
+  view.attributes = list.view();
+  view.dropped_attributes = add_saturating(view.dropped_attributes, std::int64_t{body.dropped_attributes} + list.dropped);
+  return true;
+}
+
+bool SegmentDecoder::Impl::link(const ItemRef& item) {
+  const shm::LinkBody body = item.link();
+  otlp::LinkView view;
+  view.trace_id = trace_id_of(body.trace_id);
+  view.span_id = span_id_of(body.span_id);
+  view.flags = body.flags;
+  AttributeList list;
+  items_.open(list, item.body.size);
+  ItemRef inner;
+  for (shm::ItemCursor cursor = item.inside();;) {
+    const shm::Next found = cursor.next(inner);
+    if (found == shm::Next::end) break;
+    if (found == shm::Next::broken) return false;
+    if (inner.key == shm::kTraceStateKey) {
+      view.trace_state = text_or(inner, {});
+    } else if (inner.key == shm::kDroppedAttributesKey) {
+      view.dropped_attributes = add_saturating(view.dropped_attributes, integer_of(inner));
+    } else if (!items_.add(list, inner)) {
+      return false;
+    }
+  }
+  view.attributes = list.view();
+  if ((!view.trace_id.is_valid() || !view.span_id.is_valid()) && list.count == 0 && view.trace_state.empty()) {
+    span_.dropped_links = add_saturating(span_.dropped_links, 1);  // points at nothing and says nothing
+    return true;
+  }
+  view.dropped_attributes = add_saturating(view.dropped_attributes, std::int64_t{body.dropped_attributes} + list.dropped);
+  links_.push_back(view);
+  return true;
+}
+
+// In the order of their indexes, each index once, and only those that name this span.
+bool SegmentDecoder::Impl::parts(const shm::SpanRecord& fixed, std::span<const shm::Bytes> records) {
+  struct Found {
+    std::uint32_t index;
+    shm::Bytes items;
+  };
+  std::vector<Found> found;
+  found.reserve(records.size());
+  for (const shm::Bytes& record : records) {
+    shm::SpanPartRecord part;
+    if (!record.load(0, part) || part.span_id != fixed.span_id ||
+        std::memcmp(part.trace_id, fixed.trace_id, sizeof part.trace_id) != 0) {
+      continue;
+    }
+    found.push_back({part.index, record.from(sizeof part)});
+  }
+  std::stable_sort(found.begin(), found.end(),
+                   [](const Found& a, const Found& b) { return a.index < b.index; });
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (i != 0 && found[i].index == found[i - 1].index) continue;
+    ++parts_found_;
+    if (!span_items(found[i].items)) return false;
+  }
+  return true;
+}
+
+void SegmentDecoder::Impl::missing_parts() {
+  if (parts_expected_ <= parts_found_) return;
+  const std::uint32_t missing = parts_expected_ - parts_found_;
+  counts_.missing_parts += missing;
+  span_.dropped_attributes = add_saturating(span_.dropped_attributes, missing);
+}
+
+void SegmentDecoder::Impl::span_times(const shm::SpanRecord& fixed, std::uint8_t flags) {
+  span_.start_ns =
+      time_of(fixed.start, static_cast<shm::TimeClock>(flags >> shm::kFlagStartClockShift & 3u));
+  span_.end_ns = time_of(fixed.end, static_cast<shm::TimeClock>(flags >> shm::kFlagEndClockShift & 3u));
+}
+
+Decoded SegmentDecoder::Impl::finish_span(const shm::SpanRecord& fixed, std::uint8_t flags) {
+  if (span_.end_ns < span_.start_ns) {
+    span_.end_ns = span_.start_ns;
+    ++counts_.negative_durations;
+  }
+  last_time_ns_ = std::max(last_time_ns_, span_.end_ns);
+  if (span_.name.empty()) {
+    span_.name = kUnnamed;
+    ++counts_.unnamed_spans;
+  }
+  span_.attributes = attributes_.view();
+  span_.dropped_attributes = add_saturating(span_.dropped_attributes, attributes_.dropped);
+  span_.events = events_;
+  span_.links = links_;
+
+  Decoded decoded;
+  decoded.kind = Decoded::Kind::span;
+  decoded.priority = flags & shm::kFlagPriorityMask;
+  decoded.was_started = (fixed.tflags & shm::kStarted) != 0;
+  decoded.truncated = (flags & shm::kFlagTruncated) != 0;
+  decoded.scope = fixed.scope;
+  decoded.parts = parts_expected_;
+  if (decoded.parts == 0 && (flags & shm::kFlagHasParts) != 0) decoded.parts = 1;
+  decoded.trace_id = span_.trace_id;
+  decoded.span_id = span_.span_id;
+  decoded.span = &span_;
+  ++counts_.spans;
+  counts_.truncated += decoded.truncated ? 1 : 0;
+  return decoded;
+}
+
+Decoded SegmentDecoder::Impl::span(shm::Bytes bytes, std::uint8_t flags, bool started_only) {
+  shm::SpanRecord fixed;
+  if (!bytes.load(0, fixed)) return bad(BadRecord::too_short);
+  if (is_zero(fixed.trace_id) || fixed.span_id == 0) return bad(BadRecord::zero_id);
+  const shm::Bytes items = bytes.from(sizeof fixed);
+  begin_span(fixed, items.size);
+  if (!span_items(items)) return bad(BadRecord::bad_items);
+  if (started_only) fixed.end = fixed.start;
+  if (started_only) {
+    flags = static_cast<std::uint8_t>((flags & 0x3F) |
+                                      (flags >> shm::kFlagStartClockShift & 3u) << shm::kFlagEndClockShift);
+  }
+  span_times(fixed, flags);
+  return finish_span(fixed, flags);
+}
+
+Decoded SegmentDecoder::Impl::span_with_parts(shm::Bytes record, std::span<const shm::Bytes> part_records) {
+  shm::SpanRecord fixed;
+  if (!record.load(0, fixed)) return bad(BadRecord::too_short);
+  if (fixed.header.type != static_cast<std::uint16_t>(shm::RecordType::span)) return bad(BadRecord::wrong_type);
+  if (is_zero(fixed.trace_id) || fixed.span_id == 0) return bad(BadRecord::zero_id);
+  const shm::Bytes items = record.from(sizeof fixed);
+  begin_span(fixed, items.size + bytes_of(part_records));
+  if (!span_items(items)) return bad(BadRecord::bad_items);
+  // A part that breaks is missing like one that never came; what of it was taken stays.
+  if (!parts(fixed, part_records)) --parts_found_;
+  missing_parts();
+  span_times(fixed, fixed.header.flags);
+  return finish_span(fixed, fixed.header.flags);
+}
+
+void SegmentDecoder::Impl::leave_open(std::uint64_t end_ns, CrashMark crash) {
+  // The last sign of life: the crash, if one was recorded; else the latest that is known, its own events
+  // included.
+  if (crash.signal != 0 && crash.counter != 0) {
+    end_ns = timeline_.to_realtime(crash.counter, shm::TimeClock::counter);
+  }
+  for (const otlp::EventView& one : events_) end_ns = std::max(end_ns, one.time_ns);
+  span_.end_ns = std::max(end_ns, span_.start_ns);
+  items_.put(attributes_, kIncomplete, StringCache::hash_of(kIncomplete), otlp::Value::of(true));
+  if (crash.signal == 0) return;
+  constexpr std::size_t kTextMax = 64;
+  char* text = scratch_.take<char>(kTextMax);
+  const auto written = fmt::format_to_n(text, kTextMax, "signal {} at {:#x}", crash.signal, crash.address);
+  const std::string_view message(text, std::min(written.size, kTextMax));
+  span_.status_code = kStatusError;
+  span_.status_message = message;
+  items_.put(attributes_, kCrashSignal, StringCache::hash_of(kCrashSignal),
+             otlp::Value::of(std::int64_t{crash.signal}));
+  items_.put(attributes_, kCrashAddress, StringCache::hash_of(kCrashAddress),
+             otlp::Value::string(message.substr(message.rfind(' ') + 1)));
+}
+
+Decoded SegmentDecoder::Impl::slot(const shm::SlotSpan& slot, std::span<const shm::Bytes> part_records,
+                                   std::uint64_t end_ns, CrashMark crash) {
+  const bool open = slot.verdict == shm::SlotVerdict::open;
+  if (!open && slot.verdict != shm::SlotVerdict::ended) return bad(BadRecord::wrong_type);
+  const shm::SpanRecord& fixed = slot.record;
+  if (is_zero(fixed.trace_id) || fixed.span_id == 0) return bad(BadRecord::zero_id);
+  const std::span<const shm::Bytes> ranges(slot.items.data(), slot.item_ranges);
+  begin_span(fixed, bytes_of(ranges) + bytes_of(part_records));
+  // The draft of a process that was killed may end in the middle: what stands before that is good.
+  bool whole = !slot.chain_broken;
+  for (const shm::Bytes& range : ranges) whole = span_items(range) && whole;
+  if (!parts(fixed, part_records)) --parts_found_;
+  missing_parts();
+  if (!whole) span_.dropped_attributes = add_saturating(span_.dropped_attributes, 1);
+  span_times(fixed, fixed.header.flags);
+  if (open) leave_open(end_ns, crash);
+  return finish_span(fixed, fixed.header.flags);
+}
+
+Decoded SegmentDecoder::Impl::span_start(shm::Bytes record, std::span<const shm::Bytes> part_records,
+                                         std::uint64_t end_ns, CrashMark crash) {
+  shm::SpanRecord fixed;
+  if (!record.load(0, fixed)) return bad(BadRecord::too_short);
+  if (is_zero(fixed.trace_id) || fixed.span_id == 0) return bad(BadRecord::zero_id);
+  const shm::Bytes items = record.from(sizeof fixed);
+  begin_span(fixed, items.size + bytes_of(part_records));
+  if (!span_items(items)) return bad(BadRecord::bad_items);
+  if (!parts(fixed, part_records)) --parts_found_;
+  fixed.end = fixed.start;
+  span_times(fixed, fixed.header.flags);
+  leave_open(end_ns, crash);
+  return finish_span(fixed, fixed.header.flags);
+}
+
+// --- logs
+
+bool SegmentDecoder::Impl::log_items(shm::Bytes items) {
+  ItemRef item;
+  for (shm::ItemCursor cursor(items);;) {
+    const shm::Next found = cursor.next(item);
+    if (found == shm::Next::end) return true;
+    if (found == shm::Next::broken) return false;
+    if (item.key >= shm::kFirstStringId || item.key <= shm::kInlineKey) {
+      if (!items_.add(attributes_, item)) return false;
+      continue;
+    }
+    switch (item.key) {
+      case shm::kArgumentKey:
+      case shm::kBodyKey: {
+        otlp::Value value;
+        const ItemDecoder::Took took = items_.value_of(item, value);
+        if (took == ItemDecoder::Took::broken) return false;
+        if (took == ItemDecoder::Took::unknown) ++items_.counts.items_unknown;
+        if (item.key == shm::kArgumentKey) {
+          arguments_.push_back(value);
+        } else {
+          log_.body = value;
+          has_body_ = true;
+        }
+        break;
+      }
+      case shm::kEventNameKey: log_.event_name = text_or(item, {}); break;
+      case shm::kSeverityTextKey: log_.severity_text = text_or(item, {}); break;
+      case shm::kObservedTimeKey:
+        if (integer_of(item) > 0) log_.observed_ns = static_cast<std::uint64_t>(item.integer());
+        break;
+      case shm::kDroppedAttributesKey:
+        log_.dropped_attributes = add_saturating(log_.dropped_attributes, integer_of(item));
+        break;
+      default: ++items_.counts.items_unknown; break;
+    }
+  }
+}
+
+Decoded SegmentDecoder::Impl::log(shm::Bytes bytes, std::uint8_t flags, std::uint64_t observed_ns) {
+  shm::LogRecord fixed;
+  if (!bytes.load(0, fixed)) return bad(BadRecord::too_short);
+  const shm::Bytes items = bytes.from(sizeof fixed);
+  scratch_.reset();
+  attributes_ = {};
+  items_.open(attributes_, items.size);
+  arguments_.clear();
+  has_body_ = false;
+  log_ = {};
+  log_.observed_ns = observed_ns;
+  if (!log_items(items)) return bad(BadRecord::bad_items);
+
+  log_.time_ns = time_of(fixed.time, static_cast<shm::TimeClock>(flags >> shm::kFlagStartClockShift & 3u));
+  last_time_ns_ = std::max(last_time_ns_, log_.time_ns);
+  log_.severity = fixed.severity;
+  if (!has_body_ && fixed.body != 0) log_.body = otlp::Value::string(strings_.find(fixed.body).text);
+  if ((fixed.tflags & shm::kTemplate) != 0 && log_.body.type == otlp::Value::Type::string) {
+    log_.body = otlp::Value::string(items_.clean(body_.format(log_.body.text(), arguments_)));
+  }
+  // Ids that are not there have no flags; a span id without its trace means nothing.
+  if (!is_zero(fixed.trace_id)) {
+    log_.trace_id = trace_id_of(fixed.trace_id);
+    log_.span_id = span_id_of(fixed.span_id);
+    log_.flags = fixed.tflags & kTraceFlags;
+  }
+  log_.attributes = attributes_.view();
+  log_.dropped_attributes = add_saturating(log_.dropped_attributes, attributes_.dropped);
+
+  Decoded decoded;
+  decoded.kind = Decoded::Kind::log;
+  decoded.priority = flags & shm::kFlagPriorityMask;
+  decoded.truncated = (flags & shm::kFlagTruncated) != 0;
+  decoded.scope = fixed.scope;
+  decoded.trace_id = log_.trace_id;
+  decoded.span_id = log_.span_id;
+  decoded.log = &log_;
+  ++counts_.logs;
+  counts_.truncated += decoded.truncated ? 1 : 0;
+  return decoded;
+}
+
+// --- all records
+
+Decoded SegmentDecoder::Impl::part(shm::Bytes bytes, std::uint8_t flags) {
+  shm::SpanPartRecord fixed;
+  if (!bytes.load(0, fixed)) return bad(BadRecord::too_short);
+  if (is_zero(fixed.trace_id) || fixed.span_id == 0) return bad(BadRecord::zero_id);
+  Decoded decoded;
+  decoded.kind = Decoded::Kind::part;
+  decoded.priority = flags & shm::kFlagPriorityMask;
+  decoded.truncated = (flags & shm::kFlagTruncated) != 0;
+  decoded.part_index = fixed.index;
+  decoded.trace_id = trace_id_of(fixed.trace_id);
+  decoded.span_id = span_id_of(fixed.span_id);
+  return decoded;
+}
+
+Decoded SegmentDecoder::Impl::bad(BadRecord reason) {
+  ++counts_.bad;
+  Decoded decoded;
+  decoded.bad = reason;
+  return decoded;
+}
+
+Decoded SegmentDecoder::Impl::decode(const shm::RecordRef& record, std::uint64_t observed_ns) {
+  switch (record.type) {
+    case shm::RecordType::span: return span(record.bytes, record.flags, false);
+    case shm::RecordType::log: return log(record.bytes, record.flags, observed_ns);
+    case shm::RecordType::span_part: return part(record.bytes, record.flags);
+    case shm::RecordType::span_start: {
+      Decoded decoded = span(record.bytes, record.flags, true);
+      if (decoded.kind == Decoded::Kind::span) {
+        decoded.kind = Decoded::Kind::span_start;
+        --counts_.spans;
+      }
+      return decoded;
+    }
+    case shm::RecordType::more:
+    case shm::RecordType::none: return bad(BadRecord::wrong_type);
+    case shm::RecordType::thread:
+    case shm::RecordType::loss:
+    case shm::RecordType::anchor:
+    case shm::RecordType::exemplar:
+    case shm::RecordType::process_note: break;
+  }
+  ++counts_.others;
+  Decoded decoded;
+  decoded.kind = Decoded::Kind::other;
+  decoded.priority = record.priority();
+  return decoded;
+}
+
+SegmentDecoder::Blob SegmentDecoder::Impl::blob(shm::Bytes items) {
+  scratch_.reset();
+  return scopes_.decode_blob(items);
+}
+
+const DecodeCounts& SegmentDecoder::Impl::counts() const {
+  counts_.texts_repaired = items_.counts.texts_repaired;
+  counts_.duplicate_keys = items_.counts.duplicate_keys;
+  counts_.attributes_dropped = items_.counts.attributes_dropped;
+  counts_.items_unknown = items_.counts.items_unknown;
+  counts_.templates_bad = body_.bad();
+  counts_.scopes_missing = scopes_.missing();
+  return counts_;
+}
+
+// --- the interface
+
+SegmentDecoder::SegmentDecoder(shm::ClockKind clock, std::size_t string_budget_bytes)
+    : impl_(std::make_unique<Impl>(clock, string_budget_bytes)) {}
+
+SegmentDecoder::SegmentDecoder(const shm::Geometry& geometry)
+    : SegmentDecoder(geometry.clock_kind,
+                     static_cast<std::size_t>(std::min<std::uint64_t>(
+                         geometry.region(shm::RegionKind::strings).length, StringCache::kBudgetBytes))) {
+  impl_->timeline_.add_claim(
+      {geometry.created_counter, geometry.created_realtime_ns, geometry.created_monotonic_ns});
+}
+
+SegmentDecoder::~SegmentDecoder() = default;
+
+StringCache& SegmentDecoder::strings() { return impl_->strings_; }
+Timeline& SegmentDecoder::timeline() { return impl_->timeline_; }
+void SegmentDecoder::set_scopes(std::span<const std::uint32_t> blob_ids) { impl_->scopes_.set(blob_ids); }
+std::uint32_t SegmentDecoder::scopes() const { return impl_->scopes_.size(); }
+
+Decoded SegmentDecoder::decode(const shm::RecordRef& record, std::uint64_t observed_ns) {
+  return impl_->decode(record, observed_ns);
+}
+
+Decoded SegmentDecoder::decode(shm::Bytes record, std::uint64_t observed_ns) {
+  shm::RecordHeader header{};
+  shm::RecordRef ref;
+  if (record.load(0, header)) {
+    ref.type = static_cast<shm::RecordType>(header.type);
+    ref.flags = header.flags;
+    ref.count = header.count;
+  }
+  ref.bytes = record;
+  return impl_->decode(ref, observed_ns);
+}
+
+Decoded SegmentDecoder::decode_with_parts(shm::Bytes span_record, std::span<const shm::Bytes> part_records,
+                                          std::uint64_t /*observed_ns: a span has no such time*/) {
+  return impl_->span_with_parts(span_record, part_records);
+}
+Decoded SegmentDecoder::decode_slot(const shm::SlotSpan& slot, std::span<const shm::Bytes> part_records,
+                                    std::uint64_t end_ns, CrashMark crash) {
+  return impl_->slot(slot, part_records, end_ns, crash);
+}
+Decoded SegmentDecoder::decode_span_start(shm::Bytes record, std::span<const shm::Bytes> part_records,
+                                          std::uint64_t end_ns, CrashMark crash) {
+  return impl_->span_start(record, part_records, end_ns, crash);
+}
+
+const otlp::ScopeView& SegmentDecoder::scope(std::uint16_t id) { return impl_->scopes_.view(id); }
+std::uint64_t SegmentDecoder::scope_hash(std::uint16_t id) { return impl_->scopes_.hash(id); }
+SegmentDecoder::Blob SegmentDecoder::decode_blob(shm::Bytes items) { return impl_->blob(items); }
+std::uint64_t SegmentDecoder::last_time_ns() const { return impl_->last_time_ns_; }
+const DecodeCounts& SegmentDecoder::counts() const { return impl_->counts(); }
+
+}  // namespace tailrace::agent

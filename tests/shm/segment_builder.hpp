@@ -30,6 +30,11 @@
 namespace tailrace::shm::test {
 
 using Blob = std::vector<std::uint8_t>;
+// Out of line: inlined, g++ 12 warns of sizes that cannot be.
+[[gnu::noinline]] inline void append(Blob& to, const void* from, std::size_t size) {
+  const auto* bytes = static_cast<const std::uint8_t*>(from);
+  if (size != 0) to.insert(to.end(), bytes, bytes + size);
+}
 inline Bytes bytes_of(const Blob& blob) { return {blob.data(), blob.size()}; }
 
 // A string id or reserved key, or a text that is written inline.
@@ -90,8 +95,8 @@ class Items {
   Items& raw(std::uint32_t key, std::uint8_t type, std::uint8_t flags, std::uint16_t length,
              std::string_view body) {
     const ItemHeader header{key, type, flags, length};
-    append(&header, sizeof header);
-    append(body.data(), body.size());
+    append(blob_, &header, sizeof header);
+    append(blob_, body.data(), body.size());
     ++count_;
     return *this;
   }
@@ -106,9 +111,9 @@ class Items {
   }
   template <class Body>
   Items& add_body(const Key& key, ItemType type, const Body& body, const Items& inside, std::uint8_t flags) {
-    Blob whole(sizeof body + inside.size());
-    std::memcpy(whole.data(), &body, sizeof body);
-    if (inside.size() != 0) std::memcpy(whole.data() + sizeof body, inside.blob_.data(), inside.size());
+    Blob whole;
+    append(whole, &body, sizeof body);
+    append(whole, inside.blob_.data(), inside.size());
     return add(key, type, whole.data(), whole.size(), flags);
   }
   Items& add(const Key& key, ItemType type, const void* value, std::size_t size, std::uint8_t flags = 0) {
@@ -116,29 +121,20 @@ class Items {
     if (key.id == kInlineKey) {
       const InlineKeyBody lengths{static_cast<std::uint16_t>(key.text.size()),
                                   static_cast<std::uint16_t>(size), 0};
-      body.resize(sizeof lengths + padded(static_cast<std::uint32_t>(key.text.size())));
-      std::memcpy(body.data(), &lengths, sizeof lengths);
-      if (!key.text.empty()) std::memcpy(body.data() + sizeof lengths, key.text.data(), key.text.size());
+      append(body, &lengths, sizeof lengths);
+      append(body, key.text.data(), key.text.size());
+      body.resize((body.size() + 7) & ~std::size_t{7});
     }
-    if (size != 0) {
-      const auto* from = static_cast<const std::uint8_t*>(value);
-      body.insert(body.end(), from, from + size);
-    }
+    append(body, value, size);
     assert(body.size() <= 0xFFFF);
     const ItemHeader header{key.id, static_cast<std::uint8_t>(type), flags,
                             static_cast<std::uint16_t>(body.size())};
-    append(&header, sizeof header);
-    append(body.data(), body.size());
+    append(blob_, &header, sizeof header);
+    append(blob_, body.data(), body.size());
     blob_.resize((blob_.size() + 7) & ~std::size_t{7});
     ++count_;
     return *this;
   }
-  void append(const void* from, std::size_t size) {
-    if (size == 0) return;
-    const auto* p = static_cast<const std::uint8_t*>(from);
-    blob_.insert(blob_.end(), p, p + size);
-  }
-
   Blob blob_;
   std::size_t count_;
 };
@@ -150,9 +146,9 @@ Blob make_record(Fixed fixed, RecordType type, const Items& items = {}, std::uin
   fixed.header.type = static_cast<std::uint16_t>(type);
   fixed.header.flags = flags;
   fixed.header.count = items.count();
-  Blob record(fixed.header.size);
-  std::memcpy(record.data(), &fixed, sizeof fixed);
-  if (items.size() != 0) std::memcpy(record.data() + sizeof fixed, items.blob().data(), items.size());
+  Blob record;
+  append(record, &fixed, sizeof fixed);
+  append(record, items.blob().data(), items.size());
   return record;
 }
 

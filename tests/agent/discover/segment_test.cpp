@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/discover/segment.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <csignal>
+
+
+#include "agent/discover/fault_guard.hpp"
+#include "tests/agent/discover/segment_file.hpp"
+
+namespace tailrace::agent {
+namespace {
+
+using test::attach;
+using test::open_directory;
+using test::segment_name;
+using test::SegmentFile;
+using ::testing::HasSubstr;
+
+class SegmentTest : public ::testing::Test {
+ protected:
+  test::TemporaryDirectory temporary_;
+  std::unique_ptr<Directory> directory_ = open_directory(temporary_.path());
+  std::unique_ptr<SegmentFile> file_ = std::make_unique<SegmentFile>(temporary_.in(segment_name(1)));
+  std::unique_ptr<AttachedSegment> segment_ = attach(*directory_, segment_name(1));
+};
+
+TEST_F(SegmentTest, KnowsItsApplicationFromTheKernel) {
+  EXPECT_EQ(segment_->name(), segment_name(1));
+  EXPECT_EQ(segment_->uuid()[0], 0xA0);
+  EXPECT_EQ(segment_->uid(), ::geteuid());
+  EXPECT_EQ(segment_->pid(), ::getpid());
+  EXPECT_EQ(segment_->lane_count(), 4u);
+  EXPECT_FALSE(segment_->is_shared_lane(2));
+  EXPECT_TRUE(segment_->is_shared_lane(3));
+  EXPECT_EQ(segment_->ring_bytes(), 4096u);
+}
+
+TEST_F(SegmentTest, IsDeadOnlyWhenTheLockIsFree) {
+  EXPECT_FALSE(segment_->try_lock_dead());
+  EXPECT_FALSE(segment_->lock_is_free());
+  file_->die();
+  EXPECT_FALSE(segment_->dead());
+  EXPECT_TRUE(segment_->try_lock_dead());
+  EXPECT_TRUE(segment_->dead());
+}
+
+// The child is killed, not ended: no handler of it runs, and the kernel gives the lock back.
+TEST_F(SegmentTest, AProcessThatIsKilledIsFoundDead) {
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    SegmentFile own(temporary_.in(segment_name(2)));
+    static_cast<void>(::write(ready[1], "x", 1));
+    ::pause();
+    ::_exit(0);
+  }
+  char byte;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  const std::unique_ptr<AttachedSegment> segment = attach(*directory_, segment_name(2));
+  EXPECT_EQ(segment->pid(), child);
+  EXPECT_FALSE(segment->try_lock_dead());
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(segment->try_lock_dead());
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+TEST_F(SegmentTest, ASegmentWhoseProcessIsLongGoneHasNoPid) {
+  SegmentFile other(temporary_.in(segment_name(2)), {}, false);
+  const std::unique_ptr<AttachedSegment> segment = attach(*directory_, segment_name(2));
+  EXPECT_EQ(segment->pid(), 0);
+  EXPECT_TRUE(segment->try_lock_dead());
+}
+
+TEST_F(SegmentTest, SeesTheApplicationsWordsAndSumsItsCounters) {
+  shm::test::fill_with_everything(**file_);
+  EXPECT_EQ(segment_->lanes_used(), 3u);
+  EXPECT_TRUE(segment_->lane_committed(1));
+  EXPECT_EQ(segment_->head(0), (*file_)->lane(0).head.load());
+  EXPECT_EQ(segment_->scopes_count(), 1u);
+  EXPECT_EQ(segment_->pool_used(), 3u);
+  const shm::CounterSums counters = segment_->counters();
+  EXPECT_EQ(counters.written[0], 11u);
+  EXPECT_EQ(counters.written[1], 3u);
+  EXPECT_EQ(counters.dropped_of(shm::Signal::logs), 14u);
+  EXPECT_EQ(counters.unlaned_of(shm::Signal::traces), 2u);
+  EXPECT_EQ(counters.not_sampled, 3u);
+}
+
+TEST_F(SegmentTest, WordsThatPointOutsideAreClamped) {
+  (*file_)->process().lanes_used.store(1u << 30);
+  (*file_)->process().strings_len.store(~0ull);
+  (*file_)->process().scopes_count.store(~0u);
+  (*file_)->process().pool_used.store(~0u);
+  EXPECT_EQ(segment_->lanes_used(), 3u);
+  EXPECT_EQ(segment_->strings_len(), 16384u);
+  EXPECT_EQ(segment_->scopes_count(), 16u);
+  EXPECT_EQ(segment_->pool_used(), 8u);
+  EXPECT_EQ(segment_->counters().written[0], 0u);
+}
+
+TEST_F(SegmentTest, PublishesItsOwnWordsAndOnlyThose) {
+  segment_->announce(77, 5);
+  segment_->publish_tail(2, 640);
+  segment_->publish_settled(2, 320);
+  segment_->set_sleeping(true);
+  segment_->set_clock_override(shm::ClockKind::monotonic);
+  segment_->set_flush_done(9);
+  shm::Control& control = (*file_)->control();
+  EXPECT_EQ(control.agent.agent_state.load(), static_cast<std::uint32_t>(shm::AgentState::attached));
+  EXPECT_EQ(control.agent.agent_epoch.load(), 77u);
+  EXPECT_EQ(control.agent.agent_features.load(), 5u);
+  EXPECT_NE(control.agent.heartbeat_monotonic_ns.load(), 0u);
+  EXPECT_EQ(control.flush.agent_sleeping.load(), 1u);
+  EXPECT_EQ(control.flush.flush_done.load(), 9u);
+  EXPECT_EQ(control.hot.clock_override.load(), static_cast<std::uint8_t>(shm::ClockKind::monotonic));
+  EXPECT_EQ((*file_)->tail(2).tail.load(), 640u);
+  EXPECT_EQ((*file_)->tail(2).settled.load(), 320u);
+  EXPECT_EQ(segment_->tail(2), 640u);
+  EXPECT_EQ(segment_->settled_words(), (std::vector<std::uint64_t>{0, 0, 320, 0}));
+  segment_->withdraw();
+  EXPECT_EQ(control.agent.agent_state.load(), static_cast<std::uint32_t>(shm::AgentState::none));
+  EXPECT_EQ(control.flush.agent_sleeping.load(), 0u);
+}
+
+TEST_F(SegmentTest, QuarantineTellsTheApplication) {
+  segment_->quarantine("lane 0: nonsense");
+  EXPECT_EQ(segment_->condition(), SegmentCondition::quarantined);
+  EXPECT_THAT(segment_->trouble(), HasSubstr("lane 0: nonsense"));
+  const shm::ControlAgent& agent = (*file_)->control().agent;
+  EXPECT_EQ(agent.agent_state.load(), static_cast<std::uint32_t>(shm::AgentState::rejected));
+  EXPECT_EQ(agent.reason.load(), static_cast<std::uint32_t>(shm::RejectReason::quarantined));
+}
+
+// The trap of segment.md: the owner cuts the file that we have mapped.
+TEST_F(SegmentTest, AFileCutShortWhileMappedPoisonsThatSegmentAndNothingElse) {
+  SegmentFile healthy_file(temporary_.in(segment_name(2)));
+  const std::unique_ptr<AttachedSegment> healthy = attach(*directory_, segment_name(2));
+  (*file_)->put(0, shm::test::make_span({}));
+  file_->cut_to(4096);
+  EXPECT_EQ(segment_->head(0), 0u);  // zeros instead of SIGBUS
+  EXPECT_EQ(segment_->counters().written[0], 0u);
+  segment_->publish_tail(0, 64);  // a store survives, too
+  segment_->beat(1);
+  EXPECT_EQ(segment_->refresh_condition(), SegmentCondition::poisoned);
+  EXPECT_THAT(segment_->trouble(), HasSubstr("shrank"));
+  EXPECT_EQ(segment_->refresh_condition(), SegmentCondition::poisoned);
+
+  healthy_file->put(0, shm::test::make_span({}));
+  EXPECT_EQ(healthy->head(0), 64u);
+  EXPECT_EQ(healthy->refresh_condition(), SegmentCondition::sound);
+}
+
+TEST_F(SegmentTest, ReadingBehindTheEndIsFalse) {
+  std::array<std::uint8_t, 16> bytes{};
+  EXPECT_TRUE(segment_->read(0, bytes));
+  EXPECT_FALSE(segment_->read(file_->size() - 8, bytes));
+  EXPECT_FALSE(segment_->read(~0ull >> 1, bytes));
+}
+
+TEST_F(SegmentTest, RemovesItsOwnNameAndNoOtherFiles) {
+  ASSERT_EQ(::rename(file_->path().c_str(), temporary_.in("moved").c_str()), 0);
+  const SegmentFile other(temporary_.in(segment_name(1)));
+  EXPECT_TRUE(segment_->unlink().ok());
+  EXPECT_EQ(::access(other.path().c_str(), F_OK), 0);
+  ASSERT_EQ(::unlink(other.path().c_str()), 0);
+  EXPECT_TRUE(segment_->unlink().ok());  // already gone
+}
+
+using SegmentDeathTest = SegmentTest;
+
+// A fault that is not in a segment must still end the process.
+TEST_F(SegmentDeathTest, ABusErrorElsewhereEndsTheProcess) {
+  EXPECT_EXIT(
+      {
+        FaultGuard::install();
+        const int fd = ::open(temporary_.in("plain").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+        void* memory = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd, 0);
+        volatile char byte = *static_cast<volatile char*>(memory);
+        static_cast<void>(byte);
+      },
+      ::testing::KilledBySignal(SIGBUS), "");
+}
+
+TEST_F(SegmentDeathTest, ABusErrorSentBySomebodyEndsTheProcess) {
+  EXPECT_EXIT(
+      {
+        FaultGuard::install();
+        ::kill(::getpid(), SIGBUS);
+        ::sleep(5);
+      },
+      ::testing::KilledBySignal(SIGBUS), "");
+}
+
+}  // namespace
+}  // namespace tailrace::agent

@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/child_process.hpp"
 #include "agent/decode/resource.hpp"
 #include "agent/discover/directory.hpp"
 #include "agent/discover/fault_guard.hpp"
@@ -73,12 +74,6 @@ class StopSignals {
  private:
   int fd_ = -1;
 };
-
-std::string own_program() {
-  std::array<char, 4096> path{};
-  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size() - 1);
-  return size > 0 ? std::string(path.data(), static_cast<std::size_t>(size)) : "tailrace";
-}
 
 class Agent {
  public:

@@ -5,11 +5,11 @@
 // Threads: one owner. Failure: an Error when it does not say within some seconds where it listens.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <string>
+#include <utility>
 
+#include "agent/base/child_process.hpp"
 #include "agent/base/result.hpp"
 
 namespace tailrace::agent {
@@ -19,19 +19,13 @@ class ViewerProcess {
   // `program` is the tailrace executable itself. Ports: 0 = any free one.
   static Result<ViewerProcess> start(const std::string& program, std::uint16_t otlp_port,
                                      std::uint16_t http_port);
-  ~ViewerProcess();  // ends it and waits
-  ViewerProcess(ViewerProcess&& other) noexcept;
-  ViewerProcess& operator=(ViewerProcess&&) = delete;
-  ViewerProcess(const ViewerProcess&) = delete;
-  ViewerProcess& operator=(const ViewerProcess&) = delete;
 
   [[nodiscard]] const std::string& otlp() const { return otlp_; }  // 127.0.0.1:PORT
   [[nodiscard]] const std::string& page() const { return page_; }  // http://127.0.0.1:PORT/
-  [[nodiscard]] pid_t pid() const { return pid_; }
 
  private:
-  ViewerProcess() = default;
-  pid_t pid_ = -1;
+  explicit ViewerProcess(ChildProcess child) : child_(std::move(child)) {}
+  ChildProcess child_;  // ended when this one goes
   std::string otlp_;
   std::string page_;
 };

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// init(), stats() and what else concerns the process rather than a record.
+//
+// Threads: init() once, by whoever comes first; everything else from any thread.
+// Failure: an Outcome, which may be ignored: the sentence is also said once on standard error unless
+// `quiet`, and the process goes on without telemetry.
+#pragma once
+
+#include <tailrace/detail/context.hpp>
+
+namespace tailrace {
+
+// OTLP's severity numbers; those between are legal too.
+enum class Severity : std::uint8_t { trace = 1, debug = 5, info = 9, warn = 13, error = 17, fatal = 21 };
+
+enum class Sampler : std::uint8_t {
+  parent_based_always_on,
+  parent_based_always_off,
+  parent_based_ratio,
+  always_on,
+  always_off,
+  ratio,
+};
+
+// Every member has a default. Precedence: these < OTEL_* variables < TAILRACE_* variables.
+// A limit of 0 means: as the more general one.
+struct Config {
+  std::string_view service = {};  // default: unknown_service:<executable>
+  std::string_view service_version = {};
+  std::string_view service_namespace = {};
+  Attributes resource = {};         // further attributes of the resource
+  std::string_view directory = {};  // of the segments; default: /run/tailrace, /dev/shm/tailrace, …
+  Sampler sampler = Sampler::parent_based_always_on;
+  double sampler_ratio = 1.0;
+  Severity min_severity = Severity::trace;  // logs below it are not written
+  bool disabled = false;
+  bool traces = true;
+  bool logs = true;
+  bool quiet = false;  // nothing on standard error
+
+  std::uint32_t attribute_count_limit = 128;
+  std::uint32_t attribute_value_length_limit = 0xffffffff;  // characters, or bytes of a bytes value
+  std::uint32_t span_attribute_count_limit = 0;
+  std::uint32_t span_attribute_value_length_limit = 0;
+  std::uint32_t log_attribute_count_limit = 0;
+  std::uint32_t log_attribute_value_length_limit = 0;
+  std::uint32_t span_event_count_limit = 128;
+  std::uint32_t span_link_count_limit = 128;
+  std::uint32_t event_attribute_count_limit = 128;
+  std::uint32_t link_attribute_count_limit = 128;
+  std::uint32_t depth_limit = 64;  // spans open inside each other on one thread; at most 128
+
+  std::uint32_t lanes = shm::kLanesDefault;           // threads with a lane of their own
+  std::uint32_t ring_bytes = shm::kRingBytesDefault;  // of each; a power of two
+};
+
+enum class Code : std::uint8_t {
+  ok,
+  already_initialised,
+  invalid,       // of the configuration; nothing is recorded
+  disabled,      // by OTEL_SDK_DISABLED or `disabled`; nothing is recorded
+  no_directory,  // none that exists and may be trusted
+  no_segment,    // no space, a limit, a kernel that lacks something
+};
+
+struct Outcome {
+  Code code = Code::ok;
+  char sentence[500] = {};
+  bool ok() const noexcept { return code == Code::ok; }
+  explicit operator bool() const noexcept { return ok(); }
+};
+
+struct Stats {
+  std::uint64_t written[shm::kSignals];  // spans, logs, other
+  std::uint64_t dropped[shm::kSignals][shm::kPriorities];
+  std::uint64_t unlaned_dropped[shm::kSignals][shm::kPriorities];  // had no lane; not in `dropped`
+  std::uint64_t not_sampled;
+  std::uint64_t refused;      // spans past the depth limit
+  std::uint64_t cut;          // values shortened, items left out by a limit
+  std::uint64_t before_init;  // calls
+  std::uint64_t unrecorded;   // calls in a process that has no segment
+  std::uint32_t lanes_in_use;
+  std::uint32_t lanes_used;
+  Code mode;
+  bool initialised;
+  char why[246];
+  char segment[32];  // file name
+};
+
+}  // namespace tailrace
+
+extern "C" {
+TAILRACE_EXPORT void tailrace_init(const tailrace::Config* config, std::uint32_t config_size, std::uint32_t version,
+                                   tailrace::Outcome* outcome) noexcept;
+TAILRACE_EXPORT void tailrace_stats(tailrace::Stats* stats, std::uint32_t stats_size) noexcept;
+TAILRACE_EXPORT bool tailrace_attach_thread(const char* name, std::size_t length) noexcept;
+}
+
+namespace tailrace {
+
+inline Outcome init(const Config& config = {}) noexcept {
+  Outcome outcome;
+  tailrace_init(&config, sizeof config, detail::kInlineVersion, &outcome);
+  return outcome;
+}
+
+inline Stats stats() noexcept {
+  Stats stats{};
+  tailrace_stats(&stats, sizeof stats);
+  return stats;
+}
+
+// Takes a lane for this thread now rather than at its first record; names the thread in telemetry.
+// False: there is none to be had.
+inline bool attach_thread(std::string_view name = {}) noexcept {
+  return tailrace_attach_thread(name.data(), name.size());
+}
+
+}  // namespace tailrace

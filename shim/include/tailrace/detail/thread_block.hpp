@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// The thread block: what the inlined half of every call reads and writes. Its layout is frozen; a
+// change of it is a change of the library's soname.
+//
+// One block belongs to one lane and is used by the thread that owns the lane. Blocks lie in private
+// anonymous memory that a forked child finds zeroed (MADV_WIPEONFORK): `control` is then null and
+// every call leaves its fast path. `tailrace_thread` starts at a block of zeros for the same effect.
+// Threads: the owner alone, but for the words marked "others". Failure: none; nothing here blocks.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include <tailrace/shm/clock.hpp>
+#include <tailrace/shm/layout.hpp>
+#include <tailrace/shm/record.hpp>
+#include <tailrace/shm/ring.hpp>
+#include <tailrace/shm/test_point.hpp>
+
+#define TAILRACE_HIDDEN __attribute__((visibility("hidden")))
+#define TAILRACE_EXPORT __attribute__((visibility("default")))
+#define TAILRACE_INLINE __attribute__((always_inline, visibility("hidden"))) inline
+#define TAILRACE_LIKELY(x) __builtin_expect(static_cast<bool>(x), 1)
+#define TAILRACE_UNLIKELY(x) __builtin_expect(static_cast<bool>(x), 0)
+
+namespace tailrace::detail {
+
+inline constexpr std::uint32_t kInlineVersion = 1;  // of everything in this file
+
+// One open span or activated context. Entry 0 of the stack is all zero: no parent.
+struct ContextEntry {
+  std::uint64_t trace_id[2];  // bytes in memory order
+  std::uint64_t span_id;
+  std::uint32_t tflags;  // shm::kSampled and the like
+  std::uint32_t dead;    // others: ended out of order or elsewhere; skipped when it comes up
+};
+static_assert(sizeof(ContextEntry) == 32);
+
+inline constexpr std::uint32_t kDepthMax = 128;
+
+// Strings whose id is known to this thread, found by content.
+struct NameEntry {
+  std::uint64_t first;  // the first and the last eight bytes: with the length they are the
+  std::uint64_t last;   // content of a string of up to sixteen bytes
+  std::uint32_t length;
+  std::uint32_t id;     // 0: seen once
+};
+inline constexpr std::uint32_t kNameEntries = 128;
+
+struct SpanLimits {
+  std::uint16_t attributes;
+  std::uint16_t events;
+  std::uint16_t links;
+  std::uint16_t nested;  // attributes of one event or link
+};
+
+struct alignas(64) ThreadBlock {
+  // Line 0: all that a write needs. Null control: no lane, another process, or not initialised.
+  const shm::ControlHot* control;
+  shm::RingProducer<std::uint64_t> ring;
+  // Line 2.
+  shm::LaneHead* lane_head;
+  std::uintptr_t busy;  // the stack pointer of the call that is changing this block, else 0
+  std::uint64_t top;    // owner's serial number << 32 | depth of the stack
+  std::uint64_t id_state;
+  std::uint64_t id_key;
+  std::uint32_t slots_free;  // bit i: slot i of the lane is free
+  std::uint32_t lane;
+  shm::SpanSlot* slots;
+  std::uint64_t threshold;  // of this process's own sampler, 56 bits
+  // Line 3.
+  std::uint32_t off_mask;  // signals that this process switched off
+  std::uint32_t slow;      // not 0: every call takes the slow path
+  std::uint32_t room;      // of a draft, for the inlined items; 0 where limits must be counted
+  std::uint32_t depth_limit;
+  SpanLimits limits;
+  std::uint32_t max_record;
+  std::uint32_t min_severity;
+  const unsigned char* mirror;  // private copy of the string arena
+  std::uint32_t log_fast;       // 1: log arguments need no limit
+  std::uint32_t size;           // of this struct, and its version
+  std::uint32_t version;
+  std::uint32_t reserved[3];
+  // Line 4: not for inlined code.
+  std::uint32_t tid;
+  std::uint32_t thread_pending;   // a THREAD record is due
+  std::uint32_t loss_pending;     // a LOSS record is due
+  std::uint32_t held_lane;        // 1 + shared lane locked by the call that set busy
+  std::uint64_t lost[shm::kPriorities];
+  std::uint64_t lost_first;
+  std::uint64_t lost_last;
+  std::uint32_t freed_remote;     // others: slots whose spans ended on another thread
+  std::uint32_t taken;            // others: 1 while a thread owns the block
+  std::uint64_t serial;
+  char name[16];
+
+  ContextEntry stack[kDepthMax + 1];
+  NameEntry names[kNameEntries];
+};
+static_assert(offsetof(ThreadBlock, ring) == 8 && sizeof(shm::RingProducer<std::uint64_t>) == 120);
+static_assert(offsetof(ThreadBlock, lane_head) == 128 && offsetof(ThreadBlock, off_mask) == 192);
+static_assert(offsetof(ThreadBlock, tid) == 256);
+
+}  // namespace tailrace::detail
+
+// Eight bytes of static TLS, reached by one load: no call to __tls_get_addr, also after dlopen.
+extern "C" {
+TAILRACE_EXPORT extern __thread tailrace::detail::ThreadBlock* tailrace_thread
+    __attribute__((tls_model("initial-exec")));
+}
+
+namespace tailrace::detail {
+
+TAILRACE_INLINE std::uintptr_t stack_pointer() noexcept {
+  std::uintptr_t sp;
+#if defined(__x86_64__)
+  asm volatile("mov %%rsp, %0" : "=r"(sp));
+#elif defined(__aarch64__)
+  asm volatile("mov %0, sp" : "=r"(sp));
+#else
+  sp = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+#endif
+  return sp;
+}
+
+// A signal handler on this thread sees busy set before anything that it guards, and cleared after.
+TAILRACE_INLINE void set_busy(ThreadBlock* block) noexcept {
+  __atomic_store_n(&block->busy, stack_pointer(), __ATOMIC_RELAXED);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+TAILRACE_INLINE void clear_busy(ThreadBlock* block) noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  __atomic_store_n(&block->busy, std::uintptr_t{0}, __ATOMIC_RELAXED);
+}
+
+// A counter with one writer: no lock prefix, no read-modify-write that others could see torn.
+TAILRACE_INLINE void add_plain(std::atomic<std::uint64_t>& counter, std::uint64_t n) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+// wyrand: one addition in the chain from number to number, so that three cost little more than one.
+// The key is the thread's own, so that no two threads walk the same sequence.
+__extension__ typedef unsigned __int128 Wide;
+inline constexpr std::uint64_t kIdStep = 0xa0761d6478bd642full;
+TAILRACE_INLINE std::uint64_t mix(std::uint64_t state, std::uint64_t key) noexcept {
+  const Wide product = static_cast<Wide>(state) * (state ^ key);
+  return static_cast<std::uint64_t>(product >> 64) ^ static_cast<std::uint64_t>(product);
+}
+
+inline constexpr std::uint64_t kRandomnessMask = (1ull << 56) - 1;
+
+// Sixteen bytes at a time, with the alignment of eight: SSE2 or NEON, never a call of memcpy.
+typedef std::uint64_t Pair __attribute__((vector_size(16), aligned(8), may_alias));
+typedef std::uint64_t Word __attribute__((aligned(8), may_alias));
+
+TAILRACE_INLINE void put_word(unsigned char* to, std::uint64_t value) noexcept {
+  *reinterpret_cast<Word*>(to) = value;
+}
+TAILRACE_INLINE void put_pair(unsigned char* to, std::uint64_t a, std::uint64_t b) noexcept {
+  *reinterpret_cast<Pair*>(to) = Pair{a, b};
+}
+
+}  // namespace tailrace::detail

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "environment.hpp"
+
+#include <cerrno>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include <sys/auxv.h>
+
+namespace tailrace::shim {
+namespace {
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  c = lower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+struct SamplerName {
+  const char* name;
+  Sampler sampler;
+};
+constexpr SamplerName kSamplers[] = {
+    {"always_on", Sampler::always_on},
+    {"always_off", Sampler::always_off},
+    {"traceidratio", Sampler::ratio},
+    {"parentbased_always_on", Sampler::parent_based_always_on},
+    {"parentbased_always_off", Sampler::parent_based_always_off},
+    {"parentbased_traceidratio", Sampler::parent_based_ratio},
+};
+
+void apply_sampler(Config& config, Problems& warnings) {
+  const char* name = variable("OTEL_TRACES_SAMPLER");
+  if (name == nullptr) return;
+  bool known = false;
+  for (const SamplerName& candidate : kSamplers) {
+    if (same_word(name, candidate.name)) {
+      config.sampler = candidate.sampler;
+      known = true;
+    }
+  }
+  if (!known) {
+    warnings.add("OTEL_TRACES_SAMPLER is '%.40s', which is no sampler known here", name);
+    return;
+  }
+  config.sampler_ratio = 1.0;
+  const char* argument = variable("OTEL_TRACES_SAMPLER_ARG");
+  if (argument == nullptr || (config.sampler != Sampler::ratio && config.sampler != Sampler::parent_based_ratio)) return;
+  char* end = nullptr;
+  errno = 0;
+  const double ratio = std::strtod(argument, &end);
+  if (end == argument || *end != 0 || errno != 0 || !(ratio >= 0.0 && ratio <= 1.0)) {
+    warnings.add("OTEL_TRACES_SAMPLER_ARG is '%.40s', not a number between 0 and 1", argument);
+  } else {
+    config.sampler_ratio = ratio;
+  }
+}
+
+// `none` switches a signal off here; where it goes otherwise is the agent's business.
+void apply_exporter(const char* name, bool& on, Problems& warnings) {
+  const char* value = variable(name);
+  if (value == nullptr || same_word(value, "otlp")) return;
+  if (same_word(value, "none")) {
+    on = false;
+  } else {
+    warnings.add("%s is '%.40s': only otlp and none mean something here", name, value);
+  }
+}
+
+void apply_limits(Config& c, Problems& w) {
+  constexpr std::uint32_t kMost = 0x7fffffff;
+  const auto limit = [&w](const char* name, std::uint32_t& to) { to = number_variable(name, to, kMost, w); };
+  limit("OTEL_ATTRIBUTE_COUNT_LIMIT", c.attribute_count_limit);
+  limit("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", c.attribute_value_length_limit);
+  limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", c.span_attribute_count_limit);
+  limit("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", c.span_attribute_value_length_limit);
+  limit("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", c.log_attribute_count_limit);
+  limit("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", c.log_attribute_value_length_limit);
+  limit("OTEL_SPAN_EVENT_COUNT_LIMIT", c.span_event_count_limit);
+  limit("OTEL_SPAN_LINK_COUNT_LIMIT", c.span_link_count_limit);
+  limit("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", c.event_attribute_count_limit);
+  limit("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", c.link_attribute_count_limit);
+}
+
+}  // namespace
+
+void Problems::add(const char* format, ...) noexcept {
+  if (size_ + 4 >= sizeof text_) return;
+  if (size_ != 0) {
+    std::memcpy(text_ + size_, "; ", 3);
+    size_ += 2;
+  }
+  va_list arguments;
+  va_start(arguments, format);
+  const int n = std::vsnprintf(text_ + size_, sizeof text_ - size_, format, arguments);
+  va_end(arguments);
+  if (n > 0) size_ += static_cast<std::size_t>(n);
+  if (size_ >= sizeof text_) size_ = sizeof text_ - 1;
+}
+
+const char* variable(const char* name) noexcept {
+  const char* value = std::getenv(name);
+  return value != nullptr && value[0] != 0 ? value : nullptr;
+}
+
+bool same_word(const char* a, const char* b) noexcept {
+  for (; *a != 0 && lower(*a) == lower(*b); ++a, ++b) {
+  }
+  return lower(*a) == lower(*b);
+}
+
+bool boolean_variable(const char* name, bool otherwise, Problems& problems) noexcept {
+  const char* value = variable(name);
+  if (value == nullptr) return otherwise;
+  if (same_word(value, "true")) return true;
+  if (!same_word(value, "false")) problems.add("%s is '%.40s', neither true nor false: taken as false", name, value);
+  return false;
+}
+
+std::uint32_t number_variable(const char* name, std::uint32_t otherwise, std::uint32_t most, Problems& problems) noexcept {
+  const char* value = variable(name);
+  if (value == nullptr) return otherwise;
+  char* end = nullptr;
+  errno = 0;
+  const unsigned long long number = std::strtoull(value, &end, 10);
+  if (value[0] < '0' || value[0] > '9' || *end != 0 || errno != 0 || number > most) {
+    problems.add("%s is '%.40s', not a whole number up to %u", name, value, most);
+    return otherwise;
+  }
+  return static_cast<std::uint32_t>(number);
+}
+
+bool percent_decode(char* text) noexcept {
+  char* to = text;
+  for (const char* from = text; *from != 0; ++from) {
+    if (*from != '%') {
+      *to++ = *from;
+      continue;
+    }
+    const int high = hex_digit(from[1]);
+    const int low = high >= 0 ? hex_digit(from[2]) : -1;
+    if (low < 0) return false;
+    *to++ = static_cast<char>(high << 4 | low);
+    from += 2;
+  }
+  *to = 0;
+  return true;
+}
+
+std::uint64_t threshold_of(double ratio) noexcept {
+  constexpr double kAll = 72057594037927936.0;  // 2^56
+  if (!(ratio > 0.0)) return 1ull << 56;
+  if (ratio >= 1.0) return 0;
+  return static_cast<std::uint64_t>((1.0 - ratio) * kAll);
+}
+
+void apply_environment(Config& c, Problems& w) noexcept {
+  c.disabled = boolean_variable("OTEL_SDK_DISABLED", c.disabled, w);
+  apply_sampler(c, w);
+  apply_exporter("OTEL_TRACES_EXPORTER", c.traces, w);
+  apply_exporter("OTEL_LOGS_EXPORTER", c.logs, w);
+  apply_limits(c, w);
+  // OTEL_LOG_LEVEL is about what the SDK itself says.
+  if (const char* level = variable("OTEL_LOG_LEVEL"); level != nullptr) {
+    if (same_word(level, "none") || same_word(level, "off")) c.quiet = true;
+  }
+  if (const char* service = variable("OTEL_SERVICE_NAME"); service != nullptr) c.service = service;
+  if (const char* service = variable("TAILRACE_SERVICE_NAME"); service != nullptr) c.service = service;
+  if (const char* directory = variable("TAILRACE_DIR"); directory != nullptr) {
+    // A privileged program does not let its caller choose where it writes.
+    if (getauxval(AT_SECURE) == 0) c.directory = directory;
+  }
+  c.disabled = boolean_variable("TAILRACE_DISABLED", c.disabled, w);
+  c.quiet = boolean_variable("TAILRACE_QUIET", c.quiet, w);
+  c.depth_limit = number_variable("TAILRACE_DEPTH_LIMIT", c.depth_limit, detail::kDepthMax, w);
+  c.lanes = number_variable("TAILRACE_LANES", c.lanes, shm::kLanesMax, w);
+  c.ring_bytes = number_variable("TAILRACE_RING_BYTES", c.ring_bytes, 1u << 30, w);
+}
+
+}  // namespace tailrace::shim

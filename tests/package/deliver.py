@@ -48,7 +48,7 @@ def main():
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith(("OTEL_", "TAILRACE_"))}
     environment["TAILRACE_DIR"] = directory
-    agent = subprocess.Popen([program, "agent", "--viewer", "--viewer-port", "0"], env=environment,
+    agent = subprocess.Popen([program, "agent", "--viewer", "--viewer-http-port", "0"], env=environment,
                              stdin=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + DEADLINE_S

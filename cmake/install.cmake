@@ -8,9 +8,9 @@ include(CMakePackageConfigHelpers)
 
 set(tailrace_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tailrace)
 
-# The targets a stranger links, and those that they link themselves.
+# Both carry what they need of shm/ inside.
 set(tailrace_installed)
-foreach(target tailrace_shim tailrace_shim_static tailrace_shm tailrace_shm_headers)
+foreach(target tailrace_shim tailrace_shim_static)
   if(TARGET ${target})
     string(REGEX REPLACE "^tailrace_" "" name ${target})
     set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})

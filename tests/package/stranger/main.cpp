@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ten lines of a stranger's program: one span, one log. Exits with 0 if both were written to a segment.
+// A program of somebody who has nothing but the installed package: one span, one log. Whether they were
+// delivered is for the ledger to say.
 #include <tailrace/tailrace.hpp>
 
 int main() {

@@ -51,6 +51,61 @@ Json counters_json(const SignalCounters& counters) {
           {"dropped", counters.dropped}};
 }
 
+// The rows are written one by one: thousands of them as one JSON value would need many times the
+// room.
+template <typename Rows, typename ToJson>
+std::string array_of(const Rows& rows, ToJson&& to_json) {
+  std::string array = "[";
+  for (const auto& row : rows) {
+    if (array.size() > 1) {
+      array += ',';
+    }
+    array += dump_json(to_json(row));
+  }
+  array += ']';
+  return array;
+}
+
+Json json_of(const TraceRow& row) {
+  return {{"trace_id", to_hex(row.trace_id)},
+          {"service", row.service},
+          {"name", row.name},
+          {"has_root", row.has_root},
+          {"spans", row.spans},
+          {"spans_dropped", row.spans_dropped},
+          {"errors", row.errors},
+          {"unfinished", row.unfinished},
+          {"start_time_unix_nano", nano_text(row.start_ns)},
+          {"duration_nano", nano_text(duration_ns(row.start_ns, row.end_ns))}};
+}
+
+Json json_of(const SpanRow& row) {
+  return {{"span_id", to_hex(row.span_id)},
+          {"parent_span_id", id_text(row.parent_id)},
+          {"service", row.service},
+          {"name", row.name},
+          {"kind", kind_name(row.kind)},
+          {"status", status_name(row.status)},
+          {"unfinished", row.unfinished},
+          {"start_time_unix_nano", nano_text(row.start_ns)},
+          {"end_time_unix_nano", nano_text(row.end_ns)},
+          {"attributes", attributes_json(row.detail, span_field::kAttributes)},
+          {"left_out", row.left_out}};
+}
+
+Json json_of(const LogRow& row) {
+  return {{"time_unix_nano", nano_text(row.time_ns)},
+          {"severity_number", row.severity},
+          {"severity_text", row.severity_text},
+          {"service", row.service},
+          {"body", row.body},
+          {"event_name", row.event_name},
+          {"trace_id", id_text(row.trace_id)},
+          {"span_id", id_text(row.span_id)},
+          {"attributes", attributes_json(row.detail, log_field::kAttributes)},
+          {"left_out", row.left_out}};
+}
+
 }  // namespace
 
 std::size_t resident_bytes() {
@@ -84,56 +139,21 @@ std::string status_json(const ViewerState& state) {
 }
 
 std::string traces_json(const Store& store, std::size_t limit) {
-  Json rows = Json::array();
-  for (const TraceRow& row : store.recent_traces(limit)) {
-    rows.push_back({{"trace_id", to_hex(row.trace_id)},
-                    {"service", row.service},
-                    {"name", row.name},
-                    {"has_root", row.has_root},
-                    {"spans", row.spans},
-                    {"spans_dropped", row.spans_dropped},
-                    {"errors", row.errors},
-                    {"unfinished", row.unfinished},
-                    {"start_time_unix_nano", nano_text(row.start_ns)},
-                    {"duration_nano", nano_text(duration_ns(row.start_ns, row.end_ns))}});
-  }
-  return dump_json({{"traces", std::move(rows)}});
+  return fmt::format(
+      "{{\"traces\":{}}}",
+      array_of(store.recent_traces(limit), [](const TraceRow& row) { return json_of(row); }));
 }
 
 std::string trace_json(const Store& store, const TraceId& id) {
-  Json rows = Json::array();
   const TraceSpans trace = store.spans_of(id, kMaxRows, kMaxAnswerBytes);
-  for (const SpanRow& row : trace.spans) {
-    rows.push_back({{"span_id", to_hex(row.span_id)},
-                    {"parent_span_id", id_text(row.parent_id)},
-                    {"service", row.service},
-                    {"name", row.name},
-                    {"kind", kind_name(row.kind)},
-                    {"status", status_name(row.status)},
-                    {"unfinished", row.unfinished},
-                    {"start_time_unix_nano", nano_text(row.start_ns)},
-                    {"end_time_unix_nano", nano_text(row.end_ns)},
-                    {"attributes", attributes_json(row.detail, span_field::kAttributes)},
-                    {"left_out", row.left_out}});
-  }
-  return dump_json({{"trace_id", to_hex(id)}, {"spans", std::move(rows)}, {"more", trace.more}});
+  return fmt::format("{{\"trace_id\":\"{}\",\"spans\":{},\"more\":{}}}", to_hex(id),
+                     array_of(trace.spans, [](const SpanRow& row) { return json_of(row); }),
+                     trace.more);
 }
 
 std::string logs_json(const Store& store, std::size_t limit, const TraceId* trace) {
-  Json rows = Json::array();
-  for (const LogRow& row : store.latest_logs(limit, kMaxAnswerBytes, trace)) {
-    rows.push_back({{"time_unix_nano", nano_text(row.time_ns)},
-                    {"severity_number", row.severity},
-                    {"severity_text", row.severity_text},
-                    {"service", row.service},
-                    {"body", row.body},
-                    {"event_name", row.event_name},
-                    {"trace_id", id_text(row.trace_id)},
-                    {"span_id", id_text(row.span_id)},
-                    {"attributes", attributes_json(row.detail, log_field::kAttributes)},
-                    {"left_out", row.left_out}});
-  }
-  return dump_json({{"logs", std::move(rows)}});
+  return fmt::format("{{\"logs\":{}}}", array_of(store.latest_logs(limit, kMaxAnswerBytes, trace),
+                                                 [](const LogRow& row) { return json_of(row); }));
 }
 
 }  // namespace tailrace::agent::viewer

@@ -33,7 +33,7 @@ void put_counters(Out out, const ViewerState& state) {
   put_counter(out, "Logs received", logs.received, fmt::format("{} kept", format_count(logs.kept)));
   put_counter(out, "Metric points", state.receiver.metric_points, "counted, not kept");
   put_counter(
-      out, "Dropped by the budget", spans.dropped + logs.dropped,
+      out, "Dropped by budget", spans.dropped + logs.dropped,
       fmt::format("{} spans, {} logs", format_count(spans.dropped), format_count(logs.dropped)));
   put_counter(out, "Refused", spans.rejected + state.receiver.refused_requests,
               fmt::format("{} spans, {} requests", format_count(spans.rejected),

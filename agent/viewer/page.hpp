@@ -15,7 +15,7 @@
 
 namespace tailrace::agent::viewer {
 
-inline constexpr std::size_t kPageTraces = 50;
+inline constexpr std::size_t kPageTraces = 25;
 inline constexpr std::size_t kPageLogs = 50;
 // What is read of the logs' texts for one page.
 inline constexpr std::size_t kPageLogBytes = std::size_t{1} << 20;

@@ -33,6 +33,9 @@ constexpr auto kLastMoment = std::chrono::milliseconds(800);
 
 // A handful of threads: more malloc arenas would only keep more freed memory.
 constexpr int kMallocArenas = 2;
+// Larger blocks (requests, pages) are mapped, and so given back when they are freed; unset, glibc
+// raises this bound with each such block until it keeps them all.
+constexpr int kMallocMapBytes = 256 << 10;
 
 sigset_t block_signals() {
   sigset_t set;
@@ -106,6 +109,7 @@ void add_viewer_options(CLI::App& app, ViewerOptions& options) {
 int run_viewer(const ViewerOptions& options) {
   const sigset_t signals = block_signals();
   ::mallopt(M_ARENA_MAX, kMallocArenas);
+  ::mallopt(M_MMAP_THRESHOLD, kMallocMapBytes);
   // gRPC says in several lines what our own sentences say in one.
   ::gpr_set_log_function([](gpr_log_func_args*) {});
 

@@ -87,7 +87,7 @@ Store::Store(std::size_t budget_bytes)
   counters_.budget_bytes = budget_bytes_;
 }
 
-std::size_t Store::used_bytes() const noexcept {
+std::size_t Store::claimed_bytes() const noexcept {
   return traces_.bytes() + span_log_.bytes() + log_log_.bytes();
 }
 
@@ -95,7 +95,7 @@ bool Store::make_room(const ChunkLog& log, std::size_t record_bytes) {
   if (!log.needs_chunk(record_bytes)) {
     return true;
   }
-  while (used_bytes() + ChunkLog::kChunkBytes > budget_bytes_) {
+  while (claimed_bytes() + ChunkLog::kChunkBytes > budget_bytes_) {
     if (span_log_.empty() && log_log_.empty()) {
       return false;
     }
@@ -374,7 +374,7 @@ StoreCounters Store::counters() const {
   const std::lock_guard lock(mutex_);
   StoreCounters counters = counters_;
   counters.traces_kept = traces_.size();
-  counters.used_bytes = used_bytes();
+  counters.used_bytes = traces_.touched_bytes() + span_log_.bytes() + log_log_.bytes();
   return counters;
 }
 

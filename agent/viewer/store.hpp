@@ -80,7 +80,7 @@ class Store {
  private:
   using Position = ChunkLog::Position;
 
-  [[nodiscard]] std::size_t used_bytes() const noexcept;
+  [[nodiscard]] std::size_t claimed_bytes() const noexcept;  // with the whole table
   bool make_room(const ChunkLog& log, std::size_t record_bytes);
   void drop_oldest_spans();
   void drop_oldest_logs();

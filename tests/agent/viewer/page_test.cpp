@@ -172,7 +172,7 @@ TEST_F(ViewerPage, WhatTheBudgetDroppedIsShown) {
   EXPECT_EQ(status["logs"]["kept"].get<std::uint64_t>() + dropped, 2'000u);
   EXPECT_LE(status["memory"]["used_bytes"], status["memory"]["budget_bytes"]);
   const std::string page = get("/");
-  EXPECT_NE(page.find("Dropped by the budget"), std::string::npos);
+  EXPECT_NE(page.find("Dropped by budget"), std::string::npos);
   EXPECT_NE(page.find("0 spans, "), std::string::npos);
 }
 

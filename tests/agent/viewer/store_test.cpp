@@ -235,7 +235,7 @@ TEST(ViewerStore, ASingleSignalMayUseTheWholeBudget) {
   for (std::uint64_t i = 0; i < 20'000; ++i) {
     store.add(log_of(i, body));
   }
-  EXPECT_GT(store.counters().used_bytes, 15 * kMiB / 2);
+  EXPECT_GT(store.counters().used_bytes, 7 * kMiB);  // the eighth is the trace table's
 }
 
 TEST(ViewerStore, HugeTextsAreCutAtACharacterAndHugeDetailsLeftOut) {

@@ -9,9 +9,9 @@ namespace tailrace::otlp {
 namespace {
 
 // Tags of length-delimited fields, the same at both levels and for every signal.
-constexpr std::uint8_t kOuterTag = 0x0a;      // request: resource_spans
-constexpr std::uint8_t kOwnerTag = 0x0a;      // resource, or scope
-constexpr std::uint8_t kContentTag = 0x12;    // scope_spans, or a record
+constexpr std::uint8_t kOuterTag = 0x0a;    // request: resource_spans
+constexpr std::uint8_t kOwnerTag = 0x0a;    // resource, or scope
+constexpr std::uint8_t kContentTag = 0x12;  // scope_spans, or a record
 constexpr std::uint8_t kSchemaUrlTag = 0x1a;
 
 constexpr std::size_t kFirstHeadBytes = 2048;
@@ -81,10 +81,13 @@ bool read_owner(PieceReader& reader, std::uint8_t& next, bool& has_next, BatchFa
     fault = BatchFault::bad_head;
     return false;
   }
-  if (!skip_field_body(reader, fault, BatchFault::bad_head)) return false;
+  if (!skip_field_body(reader, fault, BatchFault::bad_head))
+    return false;
   has_next = reader.read_byte(next);
-  if (!has_next || next != kSchemaUrlTag) return true;
-  if (!skip_field_body(reader, fault, BatchFault::bad_head)) return false;
+  if (!has_next || next != kSchemaUrlTag)
+    return true;
+  if (!skip_field_body(reader, fault, BatchFault::bad_head))
+    return false;
   has_next = reader.read_byte(next);
   return true;
 }
@@ -107,15 +110,15 @@ FoundBatchHead read_head(PieceReader& reader, std::uint8_t& next, bool& has_next
         next == kContentTag ? fault_of(reader, BatchFault::bad_head) : BatchFault::bad_head;
     return found;
   }
-  if (!read_owner(reader, next, has_next, found.fault)) return found;
+  if (!read_owner(reader, next, has_next, found.fault))
+    return found;
   found.layout.head_bytes = static_cast<std::size_t>(reader.position()) - (has_next ? 1 : 0);
   return found;
 }
 
 }  // namespace
 
-BatchHead make_batch_head(Signal /*signal*/, const ResourceView& resource,
-                          const ScopeView& scope) {
+BatchHead make_batch_head(Signal /*signal*/, const ResourceView& resource, const ScopeView& scope) {
   BatchHead head;
   std::vector<std::uint8_t> scratch(kFirstHeadBytes);
   while (scratch.size() <= kMaxBatchHeadBytes) {
@@ -137,7 +140,8 @@ BatchHead make_batch_head(Signal /*signal*/, const ResourceView& resource,
 }
 
 std::optional<BatchLengths> batch_lengths(const BatchLayout& layout, std::uint64_t total_bytes) {
-  if (total_bytes < layout.head_bytes || total_bytes > kMaxBatchBytes) return std::nullopt;
+  if (total_bytes < layout.head_bytes || total_bytes > kMaxBatchBytes)
+    return std::nullopt;
   const auto behind = [&](std::size_t length_pos) {
     return static_cast<std::uint32_t>(total_bytes - length_pos - kWideLengthBytes);
   };
@@ -168,7 +172,9 @@ FoundBatchHead find_batch_head(Pieces first_pieces) {
   return read_head(reader, next, has_next);
 }
 
-FoundBatchHead find_batch_head(Piece first_bytes) { return find_batch_head(Pieces(&first_bytes, 1)); }
+FoundBatchHead find_batch_head(Piece first_bytes) {
+  return find_batch_head(Pieces(&first_bytes, 1));
+}
 
 BatchCheck check_batch(Pieces pieces, BatchState state) {
   BatchCheck check;
@@ -183,7 +189,8 @@ BatchCheck check_batch(Pieces pieces, BatchState state) {
   check.fault = head.fault;
   check.position = reader.position();
   check.layout = head.layout;
-  if (check.fault != BatchFault::none) return check;
+  if (check.fault != BatchFault::none)
+    return check;
 
   if (state == BatchState::closed) {
     const auto right = batch_lengths(head.layout, reader.total());
@@ -200,7 +207,8 @@ BatchCheck check_batch(Pieces pieces, BatchState state) {
       check.fault = BatchFault::bad_record;
       return check;
     }
-    if (!skip_field_body(reader, check.fault, BatchFault::bad_record)) return check;
+    if (!skip_field_body(reader, check.fault, BatchFault::bad_record))
+      return check;
     ++check.records;
     has_next = reader.read_byte(next);
   }

@@ -85,11 +85,11 @@ void fill_length(std::uint8_t* at, std::uint32_t length);
 
 enum class BatchFault : std::uint8_t {
   none,
-  cut_short,      // the bytes end inside the head or a record
-  bad_head,       // a tag or length that our heads never have
-  bad_record,     // a tag that is not a record's, or an over-long length
-  wrong_length,   // closed, but a length does not reach the end exactly
-  too_large,      // beyond kMaxBatchBytes
+  cut_short,     // the bytes end inside the head or a record
+  bad_head,      // a tag or length that our heads never have
+  bad_record,    // a tag that is not a record's, or an over-long length
+  wrong_length,  // closed, but a length does not reach the end exactly
+  too_large,     // beyond kMaxBatchBytes
 };
 [[nodiscard]] const char* describe(BatchFault fault);
 

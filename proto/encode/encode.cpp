@@ -46,10 +46,12 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
                     BackwardWriter& writer);
 
 [[gnu::noinline]] Byte* put_bytes(Byte* cursor, Byte* limit, std::string_view raw) {
-  if (cursor - limit < static_cast<std::ptrdiff_t>(raw.size())) return nullptr;
+  if (cursor - limit < static_cast<std::ptrdiff_t>(raw.size()))
+    return nullptr;
   const Byte* const end = cursor;
   cursor -= raw.size();
-  if (!raw.empty()) std::memcpy(cursor, raw.data(), raw.size());
+  if (!raw.empty())
+    std::memcpy(cursor, raw.data(), raw.size());
   return put_header(cursor, end, kBytesTag);
 }
 
@@ -62,7 +64,8 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
   switch (value.type) {
     case Value::Type::string: {
       cursor = put_text(cursor, limit, value.text(), writer);
-      if (cursor == nullptr) return nullptr;
+      if (cursor == nullptr)
+        return nullptr;
       const auto size = static_cast<std::size_t>(end - cursor);
       if (size < 0x7e) [[likely]] {
         cursor -= 4;
@@ -92,16 +95,17 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
       cursor -= 4;
       store(cursor, word_of(field_tag, 2, kBoolTag, value.boolean ? 1 : 0));
       return cursor;
-    case Value::Type::empty:
-      break;
+    case Value::Type::empty: break;
     case Value::Type::bytes:
       cursor = put_bytes(cursor, limit, value.text());
-      if (cursor == nullptr) return nullptr;
+      if (cursor == nullptr)
+        return nullptr;
       break;
     case Value::Type::array:
     case Value::Type::map:
       cursor = put_container(cursor, limit, value, levels, writer);
-      if (cursor == nullptr) return nullptr;
+      if (cursor == nullptr)
+        return nullptr;
       break;
   }
   return put_header(cursor, end, field_tag);
@@ -113,10 +117,12 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
                                                   BackwardWriter& writer) {
   const Byte* const end = cursor;
   cursor = put_value(cursor, limit, kValueTag, item.value, levels, writer);
-  if (cursor == nullptr) [[unlikely]] return nullptr;
+  if (cursor == nullptr) [[unlikely]]
+    return nullptr;
   const Byte* const key_end = cursor;
   cursor = put_text(cursor, limit, item.key, writer);
-  if (cursor == nullptr) [[unlikely]] return nullptr;
+  if (cursor == nullptr) [[unlikely]]
+    return nullptr;
   const auto key_size = static_cast<std::size_t>(key_end - cursor);
   const auto size = static_cast<std::size_t>(end - cursor) + 2;
   if (size < 0x80 && key_size != 0) [[likely]] {
@@ -124,7 +130,8 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
     store(cursor, word_of(field_tag, size, kKeyTag, key_size));
     return cursor;
   }
-  if (key_size != 0) cursor = put_header(cursor, key_end, kKeyTag);
+  if (key_size != 0)
+    cursor = put_header(cursor, key_end, kKeyTag);
   return put_header(cursor, end, field_tag);
 }
 
@@ -143,7 +150,8 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
     cursor = is_map ? put_key_value(cursor, limit, kElementTag, item, levels, writer)
                     : put_value(cursor, limit, kElementTag, item.value, levels, writer);
     // Elements without a text, and the ends of many nested ones, meet no check else.
-    if (cursor == nullptr || cursor < limit) return nullptr;
+    if (cursor == nullptr || cursor < limit)
+      return nullptr;
   }
   return put_header(cursor, end, is_map ? kMapTag : kArrayTag);
 }
@@ -152,7 +160,8 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
                                                    Attributes attributes, BackwardWriter& writer) {
   for (std::size_t index = attributes.size(); index-- > 0;) {
     cursor = put_key_value(cursor, limit, field_tag, attributes[index], kNestingLevels, writer);
-    if (cursor == nullptr) [[unlikely]] return nullptr;
+    if (cursor == nullptr) [[unlikely]]
+      return nullptr;
   }
   return cursor;
 }
@@ -164,9 +173,11 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
     const Byte* const end = cursor;
     cursor = put_varint_field(cursor, tag(4, Wire::varint), event.dropped_attributes);
     cursor = put_attributes(cursor, limit, tag(3, Wire::length), event.attributes, writer);
-    if (cursor == nullptr) return nullptr;
+    if (cursor == nullptr)
+      return nullptr;
     cursor = put_string_field(cursor, limit, tag(2, Wire::length), event.name, writer);
-    if (cursor == nullptr) return nullptr;
+    if (cursor == nullptr)
+      return nullptr;
     cursor = put_fixed64_field(cursor, tag(1, Wire::fixed64), event.time_ns);
     cursor = put_header(cursor, end, tag(11, Wire::length));
   }
@@ -181,9 +192,11 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
     cursor = put_fixed32_field(cursor, tag(6, Wire::fixed32), link.flags);
     cursor = put_varint_field(cursor, tag(5, Wire::varint), link.dropped_attributes);
     cursor = put_attributes(cursor, limit, tag(4, Wire::length), link.attributes, writer);
-    if (cursor == nullptr) return nullptr;
+    if (cursor == nullptr)
+      return nullptr;
     cursor = put_string_field(cursor, limit, tag(3, Wire::length), link.trace_state, writer);
-    if (cursor == nullptr) return nullptr;
+    if (cursor == nullptr)
+      return nullptr;
     cursor = put_id_field(cursor, tag(2, Wire::length), link.span_id);
     cursor = put_id_field(cursor, tag(1, Wire::length), link.trace_id);
     cursor = put_header(cursor, end, tag(13, Wire::length));
@@ -196,13 +209,16 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
   const Byte* const end = cursor;
   cursor = put_varint_field(cursor, tag(3, Wire::varint), span.status_code);
   cursor = put_string_field(cursor, limit, tag(2, Wire::length), span.status_message, writer);
-  if (cursor == nullptr) return nullptr;
+  if (cursor == nullptr)
+    return nullptr;
   return put_header(cursor, end, tag(15, Wire::length));
 }
 
 // Room for what precedes the first text of a record. A buffer smaller than that
 // has no limit inside it.
-bool has_room(const BackwardWriter& writer) { return writer.room() >= kRoomBesideTexts; }
+bool has_room(const BackwardWriter& writer) {
+  return writer.room() >= kRoomBesideTexts;
+}
 
 Byte* put_span(Byte* cursor, Byte* limit, const SpanView& span, BackwardWriter& writer) {
   const Byte* const end = cursor;
@@ -213,29 +229,35 @@ Byte* put_span(Byte* cursor, Byte* limit, const SpanView& span, BackwardWriter& 
   }
   if (span.status_code != 0 || !span.status_message.empty()) {
     cursor = put_status(cursor, limit, span, writer);
-    if (cursor == nullptr) return nullptr;
+    if (cursor == nullptr)
+      return nullptr;
   }
   cursor = put_varint_field(cursor, tag(14, Wire::varint), span.dropped_links);
   if (!span.links.empty()) {
     cursor = put_links(cursor, limit, span.links, writer);
-    if (cursor == nullptr) return nullptr;
+    if (cursor == nullptr)
+      return nullptr;
   }
   cursor = put_varint_field(cursor, tag(12, Wire::varint), span.dropped_events);
   if (!span.events.empty()) {
     cursor = put_events(cursor, limit, span.events, writer);
-    if (cursor == nullptr) return nullptr;
+    if (cursor == nullptr)
+      return nullptr;
   }
   cursor = put_varint_field(cursor, tag(10, Wire::varint), span.dropped_attributes);
   cursor = put_attributes(cursor, limit, tag(9, Wire::length), span.attributes, writer);
-  if (cursor == nullptr) return nullptr;
+  if (cursor == nullptr)
+    return nullptr;
   cursor = put_fixed64_field(cursor, tag(8, Wire::fixed64), span.end_ns);
   cursor = put_fixed64_field(cursor, tag(7, Wire::fixed64), span.start_ns);
   cursor = put_varint_field(cursor, tag(6, Wire::varint), span.kind);
   cursor = put_string_field(cursor, limit, tag(5, Wire::length), span.name, writer);
-  if (cursor == nullptr) return nullptr;
+  if (cursor == nullptr)
+    return nullptr;
   cursor = put_id_field(cursor, tag(4, Wire::length), span.parent_span_id);
   cursor = put_string_field(cursor, limit, tag(3, Wire::length), span.trace_state, writer);
-  if (cursor == nullptr) return nullptr;
+  if (cursor == nullptr)
+    return nullptr;
   cursor = put_id_field(cursor, tag(2, Wire::length), span.span_id);
   cursor = put_id_field(cursor, tag(1, Wire::length), span.trace_id);
   return put_header(cursor, end, tag(2, Wire::length));
@@ -244,20 +266,24 @@ Byte* put_span(Byte* cursor, Byte* limit, const SpanView& span, BackwardWriter& 
 Byte* put_log(Byte* cursor, Byte* limit, const LogView& log, BackwardWriter& writer) {
   const Byte* const end = cursor;
   cursor = put_string_field(cursor, limit, tag(12, Wire::length), log.event_name, writer);
-  if (cursor == nullptr) return nullptr;
+  if (cursor == nullptr)
+    return nullptr;
   cursor = put_fixed64_field(cursor, tag(11, Wire::fixed64), log.observed_ns);
   cursor = put_id_field(cursor, tag(10, Wire::length), log.span_id);
   cursor = put_id_field(cursor, tag(9, Wire::length), log.trace_id);
   cursor = put_fixed32_field(cursor, tag(8, Wire::fixed32), log.flags);
   cursor = put_varint_field(cursor, tag(7, Wire::varint), log.dropped_attributes);
   cursor = put_attributes(cursor, limit, tag(6, Wire::length), log.attributes, writer);
-  if (cursor == nullptr) return nullptr;
+  if (cursor == nullptr)
+    return nullptr;
   if (log.body.type != Value::Type::empty) {
     cursor = put_value(cursor, limit, tag(5, Wire::length), log.body, kNestingLevels, writer);
-    if (cursor == nullptr) return nullptr;
+    if (cursor == nullptr)
+      return nullptr;
   }
   cursor = put_string_field(cursor, limit, tag(3, Wire::length), log.severity_text, writer);
-  if (cursor == nullptr) return nullptr;
+  if (cursor == nullptr)
+    return nullptr;
   cursor = put_varint_field(cursor, tag(2, Wire::varint), log.severity);
   cursor = put_fixed64_field(cursor, tag(1, Wire::fixed64), log.time_ns);
   return put_header(cursor, end, tag(2, Wire::length));
@@ -268,7 +294,8 @@ Byte* put_resource(Byte* cursor, Byte* limit, const ResourceView& resource,
   const Byte* const end = cursor;
   cursor = put_varint_field(cursor, tag(2, Wire::varint), resource.dropped_attributes);
   cursor = put_attributes(cursor, limit, tag(1, Wire::length), resource.attributes, writer);
-  if (cursor == nullptr) return nullptr;
+  if (cursor == nullptr)
+    return nullptr;
   return put_header(cursor, end, tag(1, Wire::length));
 }
 
@@ -276,15 +303,20 @@ Byte* put_scope(Byte* cursor, Byte* limit, const ScopeView& scope, BackwardWrite
   const Byte* const end = cursor;
   cursor = put_varint_field(cursor, tag(4, Wire::varint), scope.dropped_attributes);
   cursor = put_attributes(cursor, limit, tag(3, Wire::length), scope.attributes, writer);
-  if (cursor == nullptr) return nullptr;
+  if (cursor == nullptr)
+    return nullptr;
   cursor = put_string_field(cursor, limit, tag(2, Wire::length), scope.version, writer);
-  if (cursor == nullptr) return nullptr;
+  if (cursor == nullptr)
+    return nullptr;
   cursor = put_string_field(cursor, limit, tag(1, Wire::length), scope.name, writer);
-  if (cursor == nullptr) return nullptr;
+  if (cursor == nullptr)
+    return nullptr;
   return put_header(cursor, end, tag(1, Wire::length));
 }
 
-Byte* limit_of(const BackwardWriter& writer) { return writer.begin() + kRoomBesideTexts; }
+Byte* limit_of(const BackwardWriter& writer) {
+  return writer.begin() + kRoomBesideTexts;
+}
 
 }  // namespace
 
@@ -310,8 +342,8 @@ bool encode_scope(BackwardWriter& writer, const ScopeView& scope) {
 
 bool encode_schema_url(BackwardWriter& writer, std::string_view schema_url) {
   return has_room(writer) &&
-         writer.advance_to(put_string_field(writer.cursor(), limit_of(writer),
-                                            tag(3, Wire::length), schema_url, writer));
+         writer.advance_to(put_string_field(writer.cursor(), limit_of(writer), tag(3, Wire::length),
+                                            schema_url, writer));
 }
 
 }  // namespace tailrace::otlp

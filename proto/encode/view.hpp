@@ -102,7 +102,9 @@ struct KeyValue {
   Value value;
 };
 
-constexpr std::span<const KeyValue> Value::members() const { return {items, count}; }
+constexpr std::span<const KeyValue> Value::members() const {
+  return {items, count};
+}
 
 using Attributes = std::span<const KeyValue>;
 

@@ -3,16 +3,17 @@
 // Batches: a head, records behind it, lengths at the end; found again and
 // checked after a restart, from bytes that may have been damaged.
 
-#include <gtest/gtest.h>
+#include "proto/encode/batch.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <gtest/gtest.h>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "opentelemetry/proto/collector/metrics/v1/metrics_service.pb.h"
-#include "proto/encode/batch.hpp"
 #include "proto/encode/encode.hpp"
 #include "tests/proto/expected.hpp"
 #include "tests/proto/random_views.hpp"
@@ -73,18 +74,26 @@ SpanView span_named(std::string_view name) {
 
 Batch batch_of(std::initializer_list<std::string_view> names) {
   Batch batch(Signal::traces, kResource, kScope);
-  for (const auto name : names) batch.append(span_named(name));
+  for (const auto name : names)
+    batch.append(span_named(name));
+  return batch;
+}
+
+Batch closed_batch_of(std::initializer_list<std::string_view> names) {
+  Batch batch = batch_of(names);
+  batch.close();
   return batch;
 }
 
 TEST(BatchHeads, HaveTheBytesOfTheDrawing) {
   const std::array attributes{KeyValue{"k", Value::string("v")}};
-  const BatchHead head = make_batch_head(Signal::traces, {attributes, 0, "r"}, {"s", "", "u", {}, 0});
-  const Bytes drawing{0x0a, 0x80, 0x80, 0x80, 0x00,                                  // request
-                      0x0a, 0x0a, 0x0a, 0x08, 0x0a, 0x01, 'k', 0x12, 0x03, 0x0a, 0x01, 'v',
-                      0x1a, 0x01, 'r',                                               // schema
-                      0x12, 0x80, 0x80, 0x80, 0x00,                                  // scope_spans
-                      0x0a, 0x03, 0x0a, 0x01, 's', 0x1a, 0x01, 'u'};
+  const BatchHead head =
+      make_batch_head(Signal::traces, {attributes, 0, "r"}, {"s", "", "u", {}, 0});
+  const Bytes drawing{0x0a, 0x80, 0x80, 0x80, 0x00,  // request
+                      0x0a, 0x0a, 0x0a, 0x08, 0x0a, 0x01, 'k',  0x12,
+                      0x03, 0x0a, 0x01, 'v',  0x1a, 0x01, 'r',  // schema
+                      0x12, 0x80, 0x80, 0x80, 0x00,             // scope_spans
+                      0x0a, 0x03, 0x0a, 0x01, 's',  0x1a, 0x01, 'u'};
   EXPECT_EQ(head.bytes, drawing);
   EXPECT_EQ(head.outer_length_pos, 1U);
   EXPECT_EQ(head.inner_length_pos, 21U);
@@ -98,8 +107,7 @@ TEST(BatchHeads, AreTheSameForEverySignal) {
 
 // otlp-D11: a batch is one resource with one scope.
 TEST(ClosedBatches, D11HoldOneResourceAndOneScope) {
-  Batch batch = batch_of({"one", "two", "three"});
-  batch.close();
+  Batch batch = closed_batch_of({"one", "two", "three"});
   otel::collector::trace::v1::ExportTraceServiceRequest request;
   ASSERT_TRUE(request.ParseFromString(batch.text()));
   ASSERT_EQ(request.resource_spans_size(), 1);
@@ -123,7 +131,8 @@ TEST(ClosedBatches, OfLogsAndMetricsParseAsTheirRequests) {
   logs.close();
   otel::collector::logs::v1::ExportLogsServiceRequest log_request;
   ASSERT_TRUE(log_request.ParseFromString(logs.text()));
-  EXPECT_EQ(log_request.resource_logs(0).scope_logs(0).log_records(0).body().string_value(), "hello");
+  EXPECT_EQ(log_request.resource_logs(0).scope_logs(0).log_records(0).body().string_value(),
+            "hello");
   EXPECT_EQ(log_request.resource_logs(0).scope_logs(0).scope().name(), "shop");
 
   Batch metrics(Signal::metrics, kResource, kScope);
@@ -245,7 +254,8 @@ TEST(FoundHeads, ThatAreCutShortSaySo) {
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     const std::string exact = bytes.substr(0, size);
     const auto found = find_batch_head(piece_of(exact));
-    if (size == without_scope_url) continue;  // whole as it stands: the URL is optional
+    if (size == without_scope_url)
+      continue;  // whole as it stands: the URL is optional
     EXPECT_EQ(found.fault, BatchFault::cut_short) << size;
   }
 }
@@ -253,15 +263,15 @@ TEST(FoundHeads, ThatAreCutShortSaySo) {
 // The agent may die between any two stores of closing, and close again.
 TEST(FoundHeads, AreFoundWhateverPartOfTheLengthsWasWritten) {
   Batch open = batch_of({"one", "two", "three"});
-  Batch closed = batch_of({"one", "two", "three"});
-  closed.close();
+  Batch closed = closed_batch_of({"one", "two", "three"});
   const std::size_t outer = open.head().outer_length_pos;
   const std::size_t inner = open.head().inner_length_pos;
   for (unsigned written = 0; written < 256; ++written) {
     Batch torn = batch_of({"one", "two", "three"});
     for (unsigned bit = 0; bit < 8; ++bit) {
       const std::size_t at = bit < 4 ? outer + bit : inner + bit - 4;
-      if ((written >> bit & 1) != 0) torn.bytes()[at] = closed.bytes()[at];
+      if ((written >> bit & 1) != 0)
+        torn.bytes()[at] = closed.bytes()[at];
     }
     expect_layout(find_batch_head(torn.bytes()), open.head());
     EXPECT_EQ(check_batch(torn.bytes(), BatchState::open).records, 3U);
@@ -283,16 +293,14 @@ TEST(CheckedBatches, CountTheirRecordsOpenAndClosed) {
 }
 
 TEST(CheckedBatches, WithoutARecordAreSoundAndCountNone) {
-  Batch batch = batch_of({});
-  batch.close();
+  Batch batch = closed_batch_of({});
   const BatchCheck check = check_batch(batch.bytes(), BatchState::closed);
   EXPECT_EQ(check.fault, BatchFault::none);
   EXPECT_EQ(check.records, 0U);
 }
 
 TEST(CheckedBatches, CutAnywhereAreFoundOut) {
-  Batch batch = batch_of({"one", "two"});
-  batch.close();
+  Batch batch = closed_batch_of({"one", "two"});
   const std::string bytes = batch.text();
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     const std::string exact = bytes.substr(0, size);
@@ -301,11 +309,20 @@ TEST(CheckedBatches, CutAnywhereAreFoundOut) {
 }
 
 TEST(CheckedBatches, WithBytesBehindTheEndAreFoundOut) {
-  Batch batch = batch_of({"one", "two"});
-  batch.close();
+  Batch batch = closed_batch_of({"one", "two"});
   batch.bytes().push_back(0);
   EXPECT_EQ(check_batch(batch.bytes(), BatchState::closed).fault, BatchFault::wrong_length);
   EXPECT_EQ(check_batch(batch.bytes(), BatchState::open).fault, BatchFault::bad_record);
+}
+
+TEST(CheckedBatches, ClosedWithEitherLengthWrongAreFoundOut) {
+  const Batch sound = closed_batch_of({"one", "two"});
+  for (const std::size_t at : {sound.head().outer_length_pos, sound.head().inner_length_pos}) {
+    Batch batch = sound;
+    batch.bytes()[at] ^= 1;
+    EXPECT_EQ(check_batch(batch.bytes(), BatchState::closed).fault, BatchFault::wrong_length);
+    EXPECT_EQ(check_batch(batch.bytes(), BatchState::open).records, 2U);
+  }
 }
 
 TEST(CheckedBatches, WithAWrongTagOrLengthSayWhatAndWhere) {
@@ -364,13 +381,17 @@ TEST(CheckedBatches, AreNeverReadOutOfBoundsHoweverDamaged) {
   for (int round = 0; round < 2000; ++round) {
     views.clear();
     Batch batch(Signal::traces, views.resource(), views.scope());
-    for (int index = 0; index < 3; ++index) batch.append(span_named("some span"));
-    if (random() % 2 == 0) batch.close();
+    for (int index = 0; index < 3; ++index)
+      batch.append(span_named("some span"));
+    if (random() % 2 == 0)
+      batch.close();
     Bytes bytes = batch.bytes();
     for (std::uint64_t damage = random() % 4; damage > 0; --damage) {
-      bytes[random() % std::min<std::size_t>(bytes.size(), 400)] = static_cast<std::uint8_t>(random());
+      bytes[random() % std::min<std::size_t>(bytes.size(), 400)] =
+          static_cast<std::uint8_t>(random());
     }
-    if (random() % 4 == 0) bytes.resize(random() % bytes.size());
+    if (random() % 4 == 0)
+      bytes.resize(random() % bytes.size());
     std::vector<Bytes> blocks;
     for (std::size_t at = 0; at < bytes.size();) {
       const std::size_t size = std::min<std::size_t>(bytes.size() - at, 1 + random() % 64);

@@ -2,9 +2,8 @@
 //
 // Thousands of spans and logs of random shape: always Protobuf's own bytes.
 
-#include <gtest/gtest.h>
-
 #include <cstdint>
+#include <gtest/gtest.h>
 #include <string>
 #include <vector>
 
@@ -75,7 +74,8 @@ TEST_P(RandomRecords, AreWrittenWholeOrNotAtAllIntoABufferOfAnySize) {
     };
     ASSERT_TRUE(encode(writer_));
     const std::string whole = text_of(writer_);
-    if (whole.size() > kTooSlow) continue;
+    if (whole.size() > kTooSlow)
+      continue;
     ++tried;
     for (std::size_t size = 0; size <= whole.size() + kRoomBesideTexts; ++size) {
       std::vector<std::uint8_t> exact(size);
@@ -92,6 +92,22 @@ TEST_P(RandomRecords, AreWrittenWholeOrNotAtAllIntoABufferOfAnySize) {
 }
 
 INSTANTIATE_TEST_SUITE_P(OfSeed, RandomRecords, testing::Range<std::uint64_t>(1, kSeeds + 1));
+
+// Elements without a text meet no check of their own.
+TEST(SmallBuffer, IsNotLeftByALongArrayOfNumbers) {
+  std::vector<KeyValue> elements(100, KeyValue{"", Value::of(INT64_MIN)});
+  elements.push_back({"", Value::array(elements.data(), 90)});
+  const KeyValue attribute{"k", Value::array(elements.data(), elements.size())};
+  SpanView span;
+  span.attributes = {&attribute, 1};
+  for (std::size_t size = 0; size <= 4096; ++size) {
+    std::vector<std::uint8_t> exact(size);
+    BackwardWriter writer(exact.data(), exact.size());
+    if (!encode_span(writer, span)) {
+      EXPECT_EQ(writer.size(), 0U);
+    }
+  }
+}
 
 // A writer that is full keeps what it holds.
 TEST(FullWriter, KeepsTheRecordsBeforeTheOneThatDidNotFit) {

@@ -4,17 +4,17 @@
 // and Protobuf reads it back equal field by field.
 // otlp-D…: the data rules that encoders get wrong, as far as an encoder decides.
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
+#include "proto/encode/encode.hpp"
 
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <limits>
 #include <string>
 #include <vector>
 
-#include "proto/encode/encode.hpp"
 #include "tests/proto/expected.hpp"
 
 namespace tailrace::otlp::test {
@@ -23,7 +23,8 @@ namespace {
 template <typename Id>
 Id id_of(std::uint8_t first) {
   Id id;
-  for (auto& byte : id.bytes) byte = first++;
+  for (auto& byte : id.bytes)
+    byte = first++;
   return id;
 }
 
@@ -268,10 +269,12 @@ struct NamedValue {
 };
 
 const std::string kLong(16384, 'x');
-constexpr std::array kElements{
-    KeyValue{"", Value::of(std::int64_t{1})}, KeyValue{"", Value::string("two")},
-    KeyValue{"", Value::of(3.0)},             KeyValue{"", Value{}},
-    KeyValue{"", Value::string("")},          KeyValue{"", Value::bytes("")}};
+constexpr std::array kElements{KeyValue{"", Value::of(std::int64_t{1})},
+                               KeyValue{"", Value::string("two")},
+                               KeyValue{"", Value::of(3.0)},
+                               KeyValue{"", Value{}},
+                               KeyValue{"", Value::string("")},
+                               KeyValue{"", Value::bytes("")}};
 constexpr std::array kMembers{KeyValue{"first", Value::of(true)},
                               KeyValue{"second", Value::array(kElements.data(), kElements.size())},
                               KeyValue{"third", Value{}}};
@@ -324,7 +327,8 @@ class EncodedValue : public Encoder, public testing::WithParamInterface<NamedVal
 
 TEST_P(EncodedValue, D4IsReadBackAsAttributeOfASpan) {
   for (const std::string_view key : {std::string_view("k"), std::string_view(kLong)}) {
-    const std::array attributes{KeyValue{"before", Value::of(true)}, KeyValue{key, GetParam().value},
+    const std::array attributes{KeyValue{"before", Value::of(true)},
+                                KeyValue{key, GetParam().value},
                                 KeyValue{"after", Value::of(false)}};
     const std::array events{EventView{1, "e", attributes, 0}};
     const std::array links{LinkView{id_of<TraceId>(1), id_of<SpanId>(2), "", 0, attributes, 0}};
@@ -386,7 +390,8 @@ class Nesting : public Encoder {
       std::string outer(1, static_cast<char>(field_tag));
       for (std::size_t size = inner.size();; size >>= 7) {
         outer += static_cast<char>((size & 0x7f) | (size >= 0x80 ? 0x80 : 0));
-        if (size < 0x80) break;
+        if (size < 0x80)
+          break;
       }
       return outer + inner;
     };
@@ -406,8 +411,10 @@ class Nesting : public Encoder {
   // The depth that a reader finds, 0 if it refuses the request.
   int depth_read(const Value& value) {
     otel::collector::trace::v1::ExportTraceServiceRequest request;
-    if (!request.ParseFromString(request_with(value))) return 0;
-    return depth_of(request.resource_spans(0).scope_spans(0).spans(0).events(0).attributes(0).value());
+    if (!request.ParseFromString(request_with(value)))
+      return 0;
+    return depth_of(
+        request.resource_spans(0).scope_spans(0).spans(0).events(0).attributes(0).value());
   }
 
   std::vector<KeyValue> storage_;

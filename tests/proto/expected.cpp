@@ -90,7 +90,8 @@ otel::logs::v1::LogRecord expected(const LogView& view) {
   log.set_observed_time_unix_nano(view.observed_ns);
   log.set_severity_number(static_cast<otel::logs::v1::SeverityNumber>(view.severity));
   log.set_severity_text(std::string(view.severity_text));
-  if (view.body.type != Value::Type::empty) *log.mutable_body() = expected(view.body);
+  if (view.body.type != Value::Type::empty)
+    *log.mutable_body() = expected(view.body);
   add_key_values(view.attributes, log.mutable_attributes());
   log.set_dropped_attributes_count(view.dropped_attributes);
   log.set_flags(view.flags);

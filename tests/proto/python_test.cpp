@@ -6,15 +6,14 @@
 // for the records that went in. Skipped, with the reason, where no Python
 // environment can be had.
 
-#include <gtest/gtest.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <gtest/gtest.h>
 #include <sstream>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include "proto/encode/batch.hpp"
@@ -33,7 +32,8 @@ struct Outcome {
 Outcome run(const std::string& command) {
   Outcome outcome;
   std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) return outcome;
+  if (pipe == nullptr)
+    return outcome;
   char block[4096];
   for (std::size_t size; (size = std::fread(block, 1, sizeof block, pipe)) > 0;) {
     outcome.output.append(block, size);
@@ -57,7 +57,8 @@ class PythonDecoder : public testing::Test {
   void SetUp() override {
     const std::string source = TAILRACE_PROTO_TEST_DIR;
     const Outcome venv = run("'" + source + "/python_venv.sh'");
-    if (venv.status != 0) GTEST_SKIP() << "no Python environment: " << venv.output;
+    if (venv.status != 0)
+      GTEST_SKIP() << "no Python environment: " << venv.output;
     // The path is the last line; warnings may stand before it.
     std::string python = venv.output.substr(0, venv.output.find_last_not_of('\n') + 1);
     python = python.substr(python.find_last_of('\n') + 1);
@@ -68,7 +69,8 @@ class PythonDecoder : public testing::Test {
   }
 
   void TearDown() override {
-    if (!directory_.empty()) std::filesystem::remove_all(directory_);
+    if (!directory_.empty())
+      std::filesystem::remove_all(directory_);
   }
 
   template <typename View>
@@ -122,7 +124,8 @@ TEST_F(PythonDecoder, ReadsTracesAsTheyWereRecorded) {
     auto* scope_spans = resource_spans->add_scope_spans();
     *scope_spans->mutable_scope() = expected(scope);
     scope_spans->set_schema_url(std::string(scope.schema_url));
-    for (SpanView& span : spans) *scope_spans->add_spans() = expected(span = views.span());
+    for (SpanView& span : spans)
+      *scope_spans->add_spans() = expected(span = views.span());
     append_batch(Signal::traces, resource, scope, spans, encode_span);
   }
   EXPECT_TRUE(reserialized("traces") == wanted.SerializeAsString());
@@ -143,7 +146,8 @@ TEST_F(PythonDecoder, ReadsLogsAsTheyWereRecorded) {
     auto* scope_logs = resource_logs->add_scope_logs();
     *scope_logs->mutable_scope() = expected(scope);
     scope_logs->set_schema_url(std::string(scope.schema_url));
-    for (LogView& log : logs) *scope_logs->add_log_records() = expected(log = views.log());
+    for (LogView& log : logs)
+      *scope_logs->add_log_records() = expected(log = views.log());
     append_batch(Signal::logs, resource, scope, logs, encode_log);
   }
   EXPECT_TRUE(reserialized("logs") == wanted.SerializeAsString());

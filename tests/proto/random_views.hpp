@@ -31,11 +31,11 @@ class RandomViews {
 
  private:
   bool one_in(std::uint64_t count) { return below(count) == 0; }
-  std::uint64_t number();     // every magnitude alike, extremes often
-  std::uint32_t count();      // a dropped count, mostly zero
-  std::string_view text();    // valid UTF-8, mostly short
-  std::string_view key();     // never empty
-  std::string_view raw();     // any bytes
+  std::uint64_t number();   // every magnitude alike, extremes often
+  std::uint32_t count();    // a dropped count, mostly zero
+  std::string_view text();  // valid UTF-8, mostly short
+  std::string_view key();   // never empty
+  std::string_view raw();   // any bytes
   Attributes attributes(int depth);
   template <typename Id>
   Id id(bool may_be_absent);

@@ -4,16 +4,16 @@
 // request for one bad byte. So every text is written valid, and a valid one
 // unchanged. Protobuf's own parser is the judge.
 
-#include <google/protobuf/stubs/logging.h>
-#include <gtest/gtest.h>
+#include "proto/encode/utf8.hpp"
 
 #include <array>
 #include <cstdint>
+#include <google/protobuf/stubs/logging.h>
+#include <gtest/gtest.h>
 #include <string>
 #include <vector>
 
 #include "proto/encode/encode.hpp"
-#include "proto/encode/utf8.hpp"
 #include "tests/proto/expected.hpp"
 
 namespace tailrace::otlp::test {

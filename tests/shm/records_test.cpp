@@ -195,7 +195,7 @@ TEST_F(RecordsAcrossTheEndTest, RecordInTheSlackIsContiguousAndItsBytesAtTheStar
 }
 
 TEST_F(RecordsAcrossTheEndTest, RecordBeyondTheCopiedSlackBreaksTheChain) {
-  first.resize(first.size() - 8);
+  first.erase(first.end() - 8, first.end());
   RecordCursor all(test::bytes_of(first), test::bytes_of(second), kToBoundary, 200, kMax);
   RecordRef record;
   ASSERT_EQ(all.next(record), Next::found);

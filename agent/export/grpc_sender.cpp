@@ -26,6 +26,7 @@ constexpr auto kReleasePoll = std::chrono::milliseconds(5);
 // How long shutdown waits for cancelled calls; a connection that is not stuck needs a few milliseconds.
 constexpr auto kCancelWait = std::chrono::milliseconds(500);
 constexpr auto kLinkWatch = std::chrono::milliseconds(200);
+constexpr auto kLinkUpInterval = std::chrono::seconds(1);
 
 const std::array<std::string, kSignals> kMethods = {
     "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -218,7 +219,7 @@ class GrpcSender::Impl {
       }
       if (next == grpc::CompletionQueue::GOT_EVENT) {
         if (tag == &watching_) {
-          watch_link();
+          look_at_link(false);
         } else {
           finish(*static_cast<Call*>(tag));
         }
@@ -261,7 +262,7 @@ class GrpcSender::Impl {
     }
     on_done_(id, answer, rtt);
     if (answer.code == grpc_code::kUnavailable) {
-      lost_link();
+      watch_link();
     }
     {
       const std::lock_guard lock(mutex_);
@@ -271,8 +272,9 @@ class GrpcSender::Impl {
   }
 
   // A channel that lost its connection stays idle until somebody asks, and is moved only by a completion queue
-  // that waits for it: the watch does both until the connection stands.
-  void lost_link() {
+  // that waits for it: the watch does both until the connection stands. UNAVAILABLE may also be the word of a
+  // destination that is there, or come a moment before the channel notices its loss: hence one look at least.
+  void watch_link() {
     {
       const std::lock_guard lock(mutex_);
       if (watching_ || stopping_) {
@@ -280,12 +282,15 @@ class GrpcSender::Impl {
       }
       watching_ = true;
     }
-    watch_link();
+    link_lost_ = false;
+    look_at_link(true);
   }
 
-  void watch_link() {
+  void look_at_link(bool first) {
     const grpc_connectivity_state state = channel_->GetState(true);
-    bool stop = state == GRPC_CHANNEL_READY || state == GRPC_CHANNEL_SHUTDOWN;
+    const bool ready = state == GRPC_CHANNEL_READY;
+    link_lost_ = link_lost_ || !ready;
+    bool stop = (ready && !first) || state == GRPC_CHANNEL_SHUTDOWN;
     {
       const std::lock_guard lock(mutex_);
       stop = stop || stopping_;
@@ -295,8 +300,13 @@ class GrpcSender::Impl {
       channel_->NotifyOnStateChange(state, std::chrono::system_clock::now() + kLinkWatch, &queue_, &watching_);
       return;
     }
-    if (state == GRPC_CHANNEL_READY && on_link_up_) {
-      on_link_up_();
+    // A peer that takes connections and drops them again must not pull requests out of their waits.
+    const auto now = Clock::now();
+    if (ready && link_lost_ && now - last_link_up_ >= kLinkUpInterval) {
+      last_link_up_ = now;
+      if (on_link_up_) {
+        on_link_up_();
+      }
     }
     idle_.notify_all();
   }
@@ -316,7 +326,10 @@ class GrpcSender::Impl {
   bool stopping_ = false;
   bool watching_ = false;  // a link watch is in the queue, under this word's address as tag
 
-  std::vector<Call*> lingering_;  // the thread's own: answered, pieces not yet let go of
+  // The thread's own.
+  std::vector<Call*> lingering_;  // answered, pieces not yet let go of
+  bool link_lost_ = false;        // since the watch began
+  Clock::time_point last_link_up_{};
   std::thread thread_;            // last: it uses all of the above
 };
 

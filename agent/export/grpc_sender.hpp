@@ -60,6 +60,7 @@ class GrpcSender {
  public:
   // `rtt` is from send() to the end of the call.
   using OnDone = std::function<void(std::uint64_t id, const Answer& answer, std::chrono::nanoseconds rtt)>;
+  // A lost connection stands again; at most once a second.
   using OnLinkUp = std::function<void()>;
 
   GrpcSender(Destination destination, SenderOptions options, OnDone on_done, OnLinkUp on_link_up = nullptr);

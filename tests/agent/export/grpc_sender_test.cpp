@@ -6,8 +6,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -96,6 +96,32 @@ TEST_F(GrpcSenderTest, otlp_T1_EachSignalReachesItsOwnMethod) {
   }
 }
 
+TEST_F(GrpcSenderTest, EveryKindOfAddressIsDialled) {
+  const std::string path = ::testing::TempDir() + "tailrace sink " + std::to_string(getpid()) + ".sock";
+  const std::vector<std::pair<std::string, std::string>> addresses = {
+      {"127.0.0.1", "http://127.0.0.1"},
+      {"127.0.0.1", "http://localhost"},
+      {"[::1]", "http://[::1]"},
+      {"unix:" + path, "unix://" + path}};
+  for (const auto& [listen, dial] : addresses) {
+    testing::SinkOptions sink_options;
+    sink_options.address = listen;
+    testing::Sink there(std::move(sink_options));
+    if (listen == "[::1]" && there.port() == 0) {
+      continue;  // a machine without IPv6
+    }
+    const bool is_unix = listen.rfind("unix:", 0) == 0;
+    const auto parsed = parse_endpoint("address", is_unix ? dial : dial + ":" + std::to_string(there.port()),
+                                       BareMeans::plain_text);
+    ASSERT_TRUE(parsed.ok()) << parsed.error().sentence;
+    Outcomes done;
+    GrpcSender to(destination_to(parsed->endpoint), {}, done.on_done());
+    ASSERT_TRUE(to.send(request_of(1, Signal::traces, "x", 1)).ok());
+    const Outcome outcome = done.wait_for(1);
+    EXPECT_EQ(outcome.answer.kind, AnswerKind::delivered) << dial << ": " << outcome.answer.message;
+  }
+}
+
 TEST_F(GrpcSenderTest, PartialSuccessIsReportedWithItsNumberAndMessage) {
   serve({.message = {}, .details = {}, .response = encode_partial_success(4, "bad names")});
   const Outcome outcome = exchange();
@@ -154,14 +180,14 @@ TEST_F(GrpcSenderTest, ResourceExhaustedIsRetriedOnlyWithRetryInfo) {
 
 TEST_F(GrpcSenderTest, SlowDestinationRunsIntoTheDeadline) {
   SinkReply slow;
-  slow.delay = 1500ms;
+  slow.delay = 10s;
   serve(slow);
   destination.signals[index_of(Signal::traces)]->timeout = 200ms;
   const Outcome outcome = exchange();
   EXPECT_EQ(outcome.answer.kind, AnswerKind::retry);
   EXPECT_EQ(outcome.answer.code, grpc_code::kDeadlineExceeded);
   EXPECT_GE(outcome.rtt, 190ms);
-  EXPECT_LT(outcome.rtt, 1400ms);
+  EXPECT_LT(outcome.rtt, 5s);
 }
 
 TEST_F(GrpcSenderTest, TimeoutOfNothingWaits) {
@@ -309,20 +335,22 @@ TEST_F(GrpcSenderTest, SignalOfAnotherDestinationIsRefused) {
 
 TEST_F(GrpcSenderTest, otlp_T7_SeveralRequestsAreUnderWayAtOnceUpToTheLimit) {
   SinkReply slow;
-  slow.delay = 300ms;
+  slow.delay = 1500ms;
   serve(slow);
   options.in_flight_max = 4;
   connect();
-  const auto began = std::chrono::steady_clock::now();
   for (std::uint64_t id = 1; id <= 4; ++id) {
     ASSERT_TRUE(sender->send(request_of(id, Signal::traces, "x", 1)).ok());
   }
   EXPECT_EQ(sender->in_flight(), 4u);
   EXPECT_EQ(sender->send(request_of(5, Signal::traces, "x", 1)).error().code, ErrorCode::kUnavailable);
+  while (all_received().size() < 4 && outcomes.size() == 0) {
+    std::this_thread::sleep_for(5ms);
+  }
+  EXPECT_EQ(all_received().size(), 4u) << "all four are there before one is answered";
   for (std::uint64_t id = 1; id <= 4; ++id) {
     EXPECT_EQ(outcomes.wait_for(id).answer.kind, AnswerKind::delivered);
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - began, 1100ms);  // one after the other takes 1200
 }
 
 TEST_F(GrpcSenderTest, CallbackMaySendTheNextRequest) {
@@ -389,7 +417,7 @@ TEST_F(GrpcSenderTest, otlp_T12_ShutdownWaitsForAnswersUnderWay) {
 
 TEST_F(GrpcSenderTest, otlp_T12_ShutdownCancelsWhatTakesTooLongAndStillReportsIt) {
   SinkReply slow;
-  slow.delay = 3s;
+  slow.delay = 20s;
   serve(slow);
   connect();
   for (std::uint64_t id = 1; id <= 3; ++id) {
@@ -397,7 +425,7 @@ TEST_F(GrpcSenderTest, otlp_T12_ShutdownCancelsWhatTakesTooLongAndStillReportsIt
   }
   const auto began = std::chrono::steady_clock::now();
   const auto report = sender->shutdown(100ms);
-  EXPECT_LT(std::chrono::steady_clock::now() - began, 1s);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 10s);
   EXPECT_EQ(report.cancelled, 3u);
   EXPECT_EQ(report.stuck, 0u);
   for (std::uint64_t id = 1; id <= 3; ++id) {
@@ -409,7 +437,7 @@ TEST_F(GrpcSenderTest, otlp_T12_ShutdownCancelsWhatTakesTooLongAndStillReportsIt
 
 TEST_F(GrpcSenderTest, DestructorReportsWhatIsUnderWay) {
   SinkReply slow;
-  slow.delay = 3s;
+  slow.delay = 20s;
   serve(slow);
   connect();
   ASSERT_TRUE(sender->send(request_of(1, Signal::traces, "x", 1)).ok());

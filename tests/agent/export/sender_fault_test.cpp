@@ -77,7 +77,7 @@ TEST_F(SenderFaultTest, AbsentDestinationIsUnavailableAtOnceAndFoundWhenItAppear
   connect(port);
   const auto began = Clock::now();
   const Outcome refused = exchange(1);
-  EXPECT_LT(Clock::now() - began, 1s);
+  EXPECT_LT(Clock::now() - began, 4s);
   EXPECT_EQ(refused.answer.kind, AnswerKind::retry);
   EXPECT_EQ(refused.answer.code, grpc_code::kUnavailable);
   EXPECT_FALSE(refused.answer.retry_delay);
@@ -88,7 +88,7 @@ TEST_F(SenderFaultTest, AbsentDestinationIsUnavailableAtOnceAndFoundWhenItAppear
   sink_options.port = port;
   testing::Sink sink(std::move(sink_options));
   ASSERT_EQ(sink.port(), port);
-  EXPECT_TRUE(within(2000ms, [&] { return links_up == 1; })) << "nobody was sending, yet it must be found";
+  EXPECT_TRUE(within(5000ms, [&] { return links_up == 1; })) << "nobody was sending, yet it must be found";
   EXPECT_EQ(exchange(2).answer.kind, AnswerKind::delivered);
 }
 
@@ -97,7 +97,7 @@ TEST_F(SenderFaultTest, CallsWhileTheDestinationIsDownDoNotWait) {
   for (std::uint64_t id = 1; id <= 20; ++id) {
     const Outcome outcome = exchange(id);
     EXPECT_EQ(outcome.answer.code, grpc_code::kUnavailable);
-    EXPECT_LT(outcome.rtt, 1s);
+    EXPECT_LT(outcome.rtt, 4s);
   }
 }
 
@@ -117,7 +117,7 @@ TEST_F(SenderFaultTest, KilledDestinationLeavesEveryRequestToBeRetried) {
   }
   SinkProcess again(TAILRACE_TEST_SINK, {"--port", std::to_string(sink.port())});
   ASSERT_EQ(again.port(), sink.port());
-  EXPECT_TRUE(within(2000ms, [&] { return links_up >= 1; }));
+  EXPECT_TRUE(within(5000ms, [&] { return links_up >= 1; }));
   EXPECT_EQ(exchange(6).answer.kind, AnswerKind::delivered);
 }
 
@@ -133,6 +133,34 @@ TEST_F(SenderFaultTest, StoppedDestinationRunsIntoTheDeadlineAndGoesOnAfterwards
   EXPECT_EQ(hung.answer.code, grpc_code::kDeadlineExceeded);
   sink.signal(SIGCONT);
   EXPECT_EQ(exchange(3).answer.kind, AnswerKind::delivered);
+}
+
+TEST_F(SenderFaultTest, DestinationThatSaysUnavailableItselfHasNotComeBack) {
+  SinkProcess sink(TAILRACE_TEST_SINK, {"--status", "14"});
+  ASSERT_NE(sink.port(), 0);
+  connect(sink.port());
+  for (std::uint64_t id = 1; id <= 10; ++id) {
+    EXPECT_EQ(exchange(id).answer.code, grpc_code::kUnavailable);
+    std::this_thread::sleep_for(30ms);
+  }
+  std::this_thread::sleep_for(300ms);
+  EXPECT_EQ(links_up, 0);
+}
+
+TEST_F(SenderFaultTest, PeerThatTakesConnectionsAndDropsThemIsNotBackEachTime) {
+  WireServer server([](WireServer::Connection& connection) {
+    if (connection.read_preface()) {
+      connection.write_settings();
+      static_cast<void>(connection.read_headers());
+    }
+  });
+  connect(server.port());
+  const auto began = Clock::now();
+  for (std::uint64_t id = 1; id <= 60; ++id) {
+    EXPECT_EQ(exchange(id).answer.kind, AnswerKind::retry);
+    std::this_thread::sleep_for(10ms);
+  }
+  EXPECT_LE(links_up, 1 + (Clock::now() - began) / 1s);
 }
 
 TEST_F(SenderFaultTest, ConnectionClosedWithoutAnAnswerIsRetried) {
@@ -247,7 +275,7 @@ class StuckConnectionTest : public SenderFaultTest {
     ASSERT_NE(memory, MAP_FAILED);
     std::fill_n(memory, kPages * kPageBytes, 'x');
     options.request_bytes_max = kRequestBytesCeiling;
-    options.stuck_after = 1500ms;
+    options.stuck_after = 3000ms;
     timeout = 300ms;
   }
   void TearDown() override {
@@ -284,7 +312,7 @@ TEST_F(StuckConnectionTest, RequestIsReportedOnlyWhenTheConnectionHasLetGoOfItsM
   EXPECT_EQ(mprotect(memory, kPages * kPageBytes, PROT_NONE), 0);  // a late reader would now be caught
   EXPECT_EQ(outcome.answer.kind, AnswerKind::retry);
   EXPECT_EQ(outcome.answer.code, grpc_code::kDeadlineExceeded);
-  EXPECT_LT(Clock::now() - began, 8s);
+  EXPECT_LT(Clock::now() - began, 15s);
   std::this_thread::sleep_for(100ms);
 }
 
@@ -295,11 +323,11 @@ TEST_F(StuckConnectionTest, ShutdownSaysWhatIsStuckAndTheDestructorWaitsForIt) {
   std::this_thread::sleep_for(100ms);
   const auto began = Clock::now();
   const auto report = sender->shutdown(50ms);
-  EXPECT_LT(Clock::now() - began, 1200ms);
+  EXPECT_LT(Clock::now() - began, 2500ms);
   EXPECT_EQ(report.stuck, 1u);
   EXPECT_FALSE(outcomes.has(1));
   sender.reset();
-  EXPECT_LT(Clock::now() - began, 6s);
+  EXPECT_LT(Clock::now() - began, 15s);
   EXPECT_EQ(outcomes.wait_for(1, 0ms).answer.kind, AnswerKind::retry);
 }
 

@@ -145,8 +145,9 @@ class Sink::Reactor : public grpc::ServerGenericBidiReactor {
 
 Sink::Sink(SinkOptions options) : options_(std::move(options)) {
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:" + std::to_string(options_.port), grpc::InsecureServerCredentials(),
-                           &port_);
+  const bool is_unix = options_.address.rfind("unix:", 0) == 0;
+  builder.AddListeningPort(is_unix ? options_.address : options_.address + ":" + std::to_string(options_.port),
+                           grpc::InsecureServerCredentials(), &port_);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(-1);
   builder.SetMaxSendMessageSize(-1);

@@ -58,7 +58,8 @@ struct SinkCounts {
 std::optional<std::uint64_t> count_records(std::string_view bytes);
 
 struct SinkOptions {
-  std::uint16_t port = 0;  // 0: any free one
+  std::string address = "127.0.0.1";  // or "[::1]", or "unix:PATH", which has no port
+  std::uint16_t port = 0;             // 0: any free one
   bool count_only = false;
   std::function<SinkReply(const SinkRequest&)> script;  // none: success
 };

@@ -26,15 +26,19 @@ bool stepped(const shm::ClockReading& a, const shm::ClockReading& b) {
 
 }  // namespace
 
-// Nanoseconds of REALTIME per unit of the counter from a to b.
-std::uint64_t Timeline::slope(const shm::ClockReading& a, const shm::ClockReading& b) {
+// The line from a to b. Over a step it is b's, extended back at the pace of MONOTONIC.
+Timeline::Piece Timeline::piece(const shm::ClockReading& a, const shm::ClockReading& b) {
   const std::uint64_t units = b.counter - a.counter;
-  const std::uint64_t ns =
-      stepped(a, b) ? b.monotonic_ns - a.monotonic_ns : b.realtime_ns - a.realtime_ns;
-  if (units == 0) return kUnitSlope;
+  const std::uint64_t mono = b.monotonic_ns - a.monotonic_ns;
+  const bool step = stepped(a, b);
+  const std::uint64_t ns = step ? mono : b.realtime_ns - a.realtime_ns;
+  const std::uint64_t start_ns = !step                    ? a.realtime_ns
+                                 : b.realtime_ns > mono ? b.realtime_ns - mono
+                                                          : 0;
+  if (units == 0) return {a.counter, start_ns, kUnitSlope};
   const Wide fixed = (static_cast<Wide>(ns) << 32) / units;
-  return fixed > std::numeric_limits<std::uint64_t>::max() ? std::numeric_limits<std::uint64_t>::max()
-                                                            : static_cast<std::uint64_t>(fixed);
+  constexpr std::uint64_t kSlopeMax = std::numeric_limits<std::uint64_t>::max();
+  return {a.counter, start_ns, fixed > kSlopeMax ? kSlopeMax : static_cast<std::uint64_t>(fixed)};
 }
 
 void Timeline::add_claim(const shm::ClockReading& reading) {
@@ -89,9 +93,7 @@ void Timeline::refresh() {
   if (count_ < 2) return;
   const shm::ClockReading& before = anchors_[count_ - 2];
   const shm::ClockReading& last = anchors_[count_ - 1];
-  hot_ = {before.counter, before.realtime_ns, slope(before, last)};
-  // Beyond a step the last anchor's own reading counts; the fast path ends before it.
-  hot_until_ = stepped(before, last) ? last.counter : std::numeric_limits<std::uint64_t>::max();
+  hot_ = piece(before, last);
   const std::uint64_t ms_units =
       hot_.slope == 0 ? 0 : static_cast<std::uint64_t>((static_cast<Wide>(kMillisecond) << 32) / hot_.slope);
   future_counter_ = last.counter + ms_units;
@@ -109,13 +111,12 @@ std::uint64_t Timeline::from_counter(std::uint64_t time) const {
       begin, end, time,
       [](std::uint64_t counter, const shm::ClockReading& anchor) { return counter < anchor.counter; });
   if (behind == begin) {
-    const std::uint64_t back = static_cast<std::uint64_t>(
-        (static_cast<Wide>(begin->counter - time) * slope(begin[0], begin[1])) >> 32);
-    return back < begin->realtime_ns ? begin->realtime_ns - back : 0;
+    const Piece first = piece(begin[0], begin[1]);
+    const Wide back = (static_cast<Wide>(first.counter - time) * first.slope) >> 32;
+    return back < first.realtime_ns ? first.realtime_ns - static_cast<std::uint64_t>(back) : 0;
   }
   const auto before = behind - 1;
-  const std::uint64_t own_slope = behind == end ? slope(before[-1], before[0]) : slope(before[0], before[1]);
-  return Piece{before->counter, before->realtime_ns, own_slope}.real_of(time);
+  return (behind == end ? piece(before[-1], before[0]) : piece(before[0], before[1])).real_of(time);
 }
 
 std::uint64_t Timeline::from_monotonic(std::uint64_t time) const {
@@ -131,7 +132,11 @@ std::uint64_t Timeline::from_monotonic(std::uint64_t time) const {
   }
   const auto before = behind - 1;
   const std::uint64_t since = time - before->monotonic_ns;
-  if (behind == end || stepped(*before, *behind)) return before->realtime_ns + since;
+  if (behind == end) return before->realtime_ns + since;
+  if (stepped(*before, *behind)) {
+    const std::uint64_t back = behind->monotonic_ns - time;
+    return back < behind->realtime_ns ? behind->realtime_ns - back : 0;
+  }
   const std::uint64_t mono = behind->monotonic_ns - before->monotonic_ns;
   const std::uint64_t real = behind->realtime_ns - before->realtime_ns;
   return before->realtime_ns + static_cast<std::uint64_t>(static_cast<Wide>(since) * real / mono);

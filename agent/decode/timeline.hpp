@@ -5,9 +5,9 @@
 // A record carries a raw counter, CLOCK_MONOTONIC or CLOCK_REALTIME. The agent takes an anchor, one reading
 // of all three, in each drain pass after it loaded the heads, so that every record of the pass lies before
 // it; a time between two anchors is interpolated, hence a clock that NTP slews is honoured, and nothing is
-// calibrated in the application. Where REALTIME was stepped between two anchors, the older one's slope goes
-// on until the newer one: a step is never smeared over records. Before the first and after the last anchor
-// the nearest slope is extended.
+// calibrated in the application. Where REALTIME was set between two anchors, the newer one is extended back
+// to the older at the pace of MONOTONIC: a step is never smeared over records, and who sets a clock does it
+// to put it right. Before the first and after the last anchor the nearest slope is extended.
 //
 // Threads: one. Memory: at most kAnchorsMax anchors; older ones are thinned to a logarithmic spacing.
 // Failure: anchors of the application are claims; one that runs backwards is left out. A time that no anchor
@@ -38,7 +38,7 @@ class Timeline {
 
   [[nodiscard]] std::uint64_t to_realtime(std::uint64_t time, shm::TimeClock clock) const {
     if (clock == shm::TimeClock::counter) {
-      if (time >= hot_.counter && time < hot_until_) return hot_.real_of(time);
+      if (time >= hot_.counter) return hot_.real_of(time);
       return from_counter(time);
     }
     return clock == shm::TimeClock::realtime ? time : from_monotonic(time);
@@ -75,7 +75,7 @@ class Timeline {
 
   [[nodiscard]] std::uint64_t from_counter(std::uint64_t time) const;
   [[nodiscard]] std::uint64_t from_monotonic(std::uint64_t time) const;
-  static std::uint64_t slope(const shm::ClockReading& a, const shm::ClockReading& b);
+  static Piece piece(const shm::ClockReading& a, const shm::ClockReading& b);
   void thin();
   void refresh();
 
@@ -84,7 +84,6 @@ class Timeline {
   std::size_t count_ = 0;
   std::size_t claims_ = 0;  // the first anchors, the application's
   Piece hot_;               // from the last anchor but one on
-  std::uint64_t hot_until_ = 0;
   std::uint64_t future_counter_ = ~std::uint64_t{0};
   mutable std::uint64_t disagreements_ = 0;
   bool claim_disagrees_ = false;

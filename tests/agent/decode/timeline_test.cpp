@@ -93,7 +93,8 @@ TEST(TimelineTest, AConstantSlewIsFollowedToTheNanosecond) {
   }
 }
 
-// Somebody sets the clock back by an hour: what was recorded before keeps the old time.
+// Somebody sets the clock back by an hour: what was recorded since the anchor before is told by the new
+// clock, what is older by the old one, and nothing by a mixture.
 TEST(TimelineTest, AStepIsNotSmearedOverRecords) {
   Machine machine;
   machine.step_at_ns_ = 1.95e9;
@@ -102,12 +103,15 @@ TEST(TimelineTest, AStepIsNotSmearedOverRecords) {
   line.add_claim(machine.at(0));
   line.add(machine.at(1e9));
   line.add(machine.at(2e9));
-  const ClockReading before = machine.at(1.5e9);
-  EXPECT_LE(distance(line.to_realtime(before.counter, TimeClock::counter), before.realtime_ns), 5u);
-  EXPECT_LE(distance(line.to_realtime(before.monotonic_ns, TimeClock::monotonic), before.realtime_ns), 5u);
-  const ClockReading after = machine.at(2.1e9);
-  line.add(machine.at(2.2e9));
-  EXPECT_LE(distance(line.to_realtime(after.counter, TimeClock::counter), after.realtime_ns), 5u);
+  const ClockReading between = machine.at(1.5e9);
+  const std::uint64_t by_new_clock = between.realtime_ns - 3600 * kSecond;
+  EXPECT_LE(distance(line.to_realtime(between.counter, TimeClock::counter), by_new_clock), 5u);
+  EXPECT_LE(distance(line.to_realtime(between.monotonic_ns, TimeClock::monotonic), by_new_clock), 5u);
+  for (const double ns : {0.5e9, 2.0e9, 2.1e9}) {
+    const ClockReading truth = machine.at(ns);
+    EXPECT_LE(distance(line.to_realtime(truth.counter, TimeClock::counter), truth.realtime_ns), 5u) << ns;
+    EXPECT_LE(distance(line.to_realtime(truth.monotonic_ns, TimeClock::monotonic), truth.realtime_ns), 5u) << ns;
+  }
 }
 
 TEST(TimelineTest, AnchorsAreThinnedAndOldTimesStayRight) {

@@ -23,8 +23,6 @@ using Clock = std::chrono::steady_clock;
 // How often a call that was answered is asked whether the connection has let go of its pieces. Such a call is
 // rare: the answer came before the request was wholly written, or instead of it.
 constexpr auto kReleasePoll = std::chrono::milliseconds(5);
-// How long shutdown waits for cancelled calls; a connection that is not stuck needs a few milliseconds.
-constexpr auto kCancelWait = std::chrono::milliseconds(500);
 constexpr auto kLinkWatch = std::chrono::milliseconds(200);
 constexpr auto kLinkUpInterval = std::chrono::seconds(1);
 
@@ -177,7 +175,7 @@ class GrpcSender::Impl {
       for (const auto& call : calls_) {
         call->context.TryCancel();
       }
-      static_cast<void>(idle_.wait_for(lock, kCancelWait, idle));
+      static_cast<void>(idle_.wait_for(lock, options_.cancel_wait, idle));
       report.stuck = static_cast<unsigned>(calls_.size());
       report.cancelled -= std::min(report.cancelled, report.stuck);
     }
@@ -290,19 +288,21 @@ class GrpcSender::Impl {
     const grpc_connectivity_state state = channel_->GetState(true);
     const bool ready = state == GRPC_CHANNEL_READY;
     link_lost_ = link_lost_ || !ready;
-    bool stop = (ready && !first) || state == GRPC_CHANNEL_SHUTDOWN;
+    bool again = !(ready && !first) && state != GRPC_CHANNEL_SHUTDOWN;
+    bool is_back = ready && link_lost_;
     {
       const std::lock_guard lock(mutex_);
-      stop = stop || stopping_;
-      watching_ = !stop;
+      again = again && !stopping_;
+      is_back = is_back && !stopping_;
+      watching_ = again;
     }
-    if (!stop) {
+    if (again) {
       channel_->NotifyOnStateChange(state, std::chrono::system_clock::now() + kLinkWatch, &queue_, &watching_);
       return;
     }
     // A peer that takes connections and drops them again must not pull requests out of their waits.
     const auto now = Clock::now();
-    if (ready && link_lost_ && now - last_link_up_ >= kLinkUpInterval) {
+    if (is_back && now - last_link_up_ >= kLinkUpInterval) {
       last_link_up_ = now;
       if (on_link_up_) {
         on_link_up_();

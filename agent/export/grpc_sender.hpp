@@ -54,6 +54,8 @@ struct SenderOptions {
   // A connection whose peer acknowledges nothing for so long is given up.
   std::chrono::milliseconds stuck_after = std::chrono::seconds(20);
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(5);
+  // How long shutdown() waits for calls it has cancelled; they come back within milliseconds unless stuck.
+  std::chrono::milliseconds cancel_wait = std::chrono::seconds(2);
 };
 
 class GrpcSender {

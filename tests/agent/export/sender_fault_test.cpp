@@ -318,6 +318,7 @@ TEST_F(StuckConnectionTest, RequestIsReportedOnlyWhenTheConnectionHasLetGoOfItsM
 
 TEST_F(StuckConnectionTest, ShutdownSaysWhatIsStuckAndTheDestructorWaitsForIt) {
   timeout = std::nullopt;
+  options.cancel_wait = 200ms;
   connect(server.port());
   ASSERT_TRUE(sender->send(whole()).ok());
   std::this_thread::sleep_for(100ms);

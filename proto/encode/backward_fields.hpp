@@ -39,7 +39,7 @@ constexpr Byte tag(unsigned field, Wire wire) {
 
 template <typename T>
 inline T load(const char* from) {
-  T word;
+  T word{};
   std::memcpy(&word, from, sizeof word);
   return word;
 }
@@ -139,7 +139,7 @@ struct Chunk {
 
 // The rare half of put_text(): the copy holds bytes beyond ASCII. Judging and
 // repairing the copy, not the source, leaves no moment between the two.
-[[gnu::noinline]] inline Byte* repair_text(Byte* cursor, Byte* limit, std::size_t size,
+[[gnu::noinline]] inline Byte* repair_text(Byte* cursor, const Byte* limit, std::size_t size,
                                            BackwardWriter& writer) {
   const std::size_t invalid = count_invalid_utf8(cursor, size);
   if (invalid == 0)
@@ -153,7 +153,7 @@ struct Chunk {
 }
 
 // The bytes of a `string` field; may come out longer than they went in.
-[[gnu::always_inline]] inline Byte* put_text(Byte* cursor, Byte* limit, std::string_view text,
+[[gnu::always_inline]] inline Byte* put_text(Byte* cursor, const Byte* limit, std::string_view text,
                                              BackwardWriter& writer) {
   if (cursor - limit < static_cast<std::ptrdiff_t>(text.size())) [[unlikely]]
     return nullptr;
@@ -197,8 +197,8 @@ inline Byte* put_header(Byte* cursor, const Byte* body_end, Byte field_tag) {
 }
 
 // A `string` field, left out when empty. Checks the room even then.
-[[gnu::always_inline]] inline Byte* put_string_field(Byte* cursor, Byte* limit, Byte field_tag,
-                                                     std::string_view text,
+[[gnu::always_inline]] inline Byte* put_string_field(Byte* cursor, const Byte* limit,
+                                                     Byte field_tag, std::string_view text,
                                                      BackwardWriter& writer) {
   const Byte* const body_end = cursor;
   cursor = put_text(cursor, limit, text, writer);

@@ -42,10 +42,10 @@ constexpr Byte kElementTag = tag(1, Wire::length);
 constexpr int kArrayLevels = 2;
 constexpr int kMapLevels = 3;
 
-Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
+Byte* put_container(Byte* cursor, const Byte* limit, const Value& value, int levels,
                     BackwardWriter& writer);
 
-[[gnu::noinline]] Byte* put_bytes(Byte* cursor, Byte* limit, std::string_view raw) {
+[[gnu::noinline]] Byte* put_bytes(Byte* cursor, const Byte* limit, std::string_view raw) {
   if (cursor - limit < static_cast<std::ptrdiff_t>(raw.size()))
     return nullptr;
   const Byte* const end = cursor;
@@ -57,7 +57,7 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
 
 // A field of type AnyValue. A member of the oneof is written even when it holds
 // its default: an empty string is not an empty value.
-[[gnu::always_inline]] inline Byte* put_value(Byte* cursor, Byte* limit, Byte field_tag,
+[[gnu::always_inline]] inline Byte* put_value(Byte* cursor, const Byte* limit, Byte field_tag,
                                               const Value& value, int levels,
                                               BackwardWriter& writer) {
   const Byte* const end = cursor;
@@ -112,7 +112,7 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
 }
 
 // A field of type KeyValue: an attribute or a member of a map.
-[[gnu::always_inline]] inline Byte* put_key_value(Byte* cursor, Byte* limit, Byte field_tag,
+[[gnu::always_inline]] inline Byte* put_key_value(Byte* cursor, const Byte* limit, Byte field_tag,
                                                   const KeyValue& item, int levels,
                                                   BackwardWriter& writer) {
   const Byte* const end = cursor;
@@ -136,8 +136,8 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
 }
 
 // The body of an AnyValue that holds an array or a map.
-[[gnu::noinline]] Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
-                                      BackwardWriter& writer) {
+[[gnu::noinline]] Byte* put_container(Byte* cursor, const Byte* limit, const Value& value,
+                                      int levels, BackwardWriter& writer) {
   const bool is_map = value.type == Value::Type::map;
   levels -= is_map ? kMapLevels : kArrayLevels;
   if (levels < 0) {
@@ -156,7 +156,7 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
   return put_header(cursor, end, is_map ? kMapTag : kArrayTag);
 }
 
-[[gnu::always_inline]] inline Byte* put_attributes(Byte* cursor, Byte* limit, Byte field_tag,
+[[gnu::always_inline]] inline Byte* put_attributes(Byte* cursor, const Byte* limit, Byte field_tag,
                                                    Attributes attributes, BackwardWriter& writer) {
   for (std::size_t index = attributes.size(); index-- > 0;) {
     cursor = put_key_value(cursor, limit, field_tag, attributes[index], kNestingLevels, writer);
@@ -166,8 +166,8 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
   return cursor;
 }
 
-[[gnu::noinline]] Byte* put_events(Byte* cursor, Byte* limit, std::span<const EventView> events,
-                                   BackwardWriter& writer) {
+[[gnu::noinline]] Byte* put_events(Byte* cursor, const Byte* limit,
+                                   std::span<const EventView> events, BackwardWriter& writer) {
   for (std::size_t index = events.size(); index-- > 0;) {
     const EventView& event = events[index];
     const Byte* const end = cursor;
@@ -184,7 +184,7 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
   return cursor;
 }
 
-[[gnu::noinline]] Byte* put_links(Byte* cursor, Byte* limit, std::span<const LinkView> links,
+[[gnu::noinline]] Byte* put_links(Byte* cursor, const Byte* limit, std::span<const LinkView> links,
                                   BackwardWriter& writer) {
   for (std::size_t index = links.size(); index-- > 0;) {
     const LinkView& link = links[index];
@@ -204,7 +204,7 @@ Byte* put_container(Byte* cursor, Byte* limit, const Value& value, int levels,
   return cursor;
 }
 
-[[gnu::noinline]] Byte* put_status(Byte* cursor, Byte* limit, const SpanView& span,
+[[gnu::noinline]] Byte* put_status(Byte* cursor, const Byte* limit, const SpanView& span,
                                    BackwardWriter& writer) {
   const Byte* const end = cursor;
   cursor = put_varint_field(cursor, tag(3, Wire::varint), span.status_code);
@@ -220,7 +220,7 @@ bool has_room(const BackwardWriter& writer) {
   return writer.room() >= kRoomBesideTexts;
 }
 
-Byte* put_span(Byte* cursor, Byte* limit, const SpanView& span, BackwardWriter& writer) {
+Byte* put_span(Byte* cursor, const Byte* limit, const SpanView& span, BackwardWriter& writer) {
   const Byte* const end = cursor;
   if (span.flags != 0) {
     cursor -= 6;
@@ -263,7 +263,7 @@ Byte* put_span(Byte* cursor, Byte* limit, const SpanView& span, BackwardWriter& 
   return put_header(cursor, end, tag(2, Wire::length));
 }
 
-Byte* put_log(Byte* cursor, Byte* limit, const LogView& log, BackwardWriter& writer) {
+Byte* put_log(Byte* cursor, const Byte* limit, const LogView& log, BackwardWriter& writer) {
   const Byte* const end = cursor;
   cursor = put_string_field(cursor, limit, tag(12, Wire::length), log.event_name, writer);
   if (cursor == nullptr)
@@ -289,7 +289,7 @@ Byte* put_log(Byte* cursor, Byte* limit, const LogView& log, BackwardWriter& wri
   return put_header(cursor, end, tag(2, Wire::length));
 }
 
-Byte* put_resource(Byte* cursor, Byte* limit, const ResourceView& resource,
+Byte* put_resource(Byte* cursor, const Byte* limit, const ResourceView& resource,
                    BackwardWriter& writer) {
   const Byte* const end = cursor;
   cursor = put_varint_field(cursor, tag(2, Wire::varint), resource.dropped_attributes);
@@ -299,7 +299,7 @@ Byte* put_resource(Byte* cursor, Byte* limit, const ResourceView& resource,
   return put_header(cursor, end, tag(1, Wire::length));
 }
 
-Byte* put_scope(Byte* cursor, Byte* limit, const ScopeView& scope, BackwardWriter& writer) {
+Byte* put_scope(Byte* cursor, const Byte* limit, const ScopeView& scope, BackwardWriter& writer) {
   const Byte* const end = cursor;
   cursor = put_varint_field(cursor, tag(4, Wire::varint), scope.dropped_attributes);
   cursor = put_attributes(cursor, limit, tag(3, Wire::length), scope.attributes, writer);

@@ -38,7 +38,7 @@ std::size_t count_invalid_utf8(const std::uint8_t* text, std::size_t size) {
   std::size_t invalid = 0;
   for (std::size_t index = 0; index < size;) {
     if (size - index >= sizeof kHighBits) {  // most text is ASCII for long stretches
-      std::uint64_t word;
+      std::uint64_t word = 0;
       std::memcpy(&word, text + index, sizeof word);
       if ((word & kHighBits) == 0) {
         index += sizeof word;

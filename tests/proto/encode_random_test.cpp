@@ -95,8 +95,9 @@ INSTANTIATE_TEST_SUITE_P(OfSeed, RandomRecords, testing::Range<std::uint64_t>(1,
 
 // Elements without a text meet no check of their own.
 TEST(SmallBuffer, IsNotLeftByALongArrayOfNumbers) {
+  const std::vector<KeyValue> inner(90, KeyValue{"", Value::of(INT64_MIN)});
   std::vector<KeyValue> elements(100, KeyValue{"", Value::of(INT64_MIN)});
-  elements.push_back({"", Value::array(elements.data(), 90)});
+  elements.push_back({"", Value::array(inner.data(), inner.size())});
   const KeyValue attribute{"k", Value::array(elements.data(), elements.size())};
   SpanView span;
   span.attributes = {&attribute, 1};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A program of somebody who has nothing but the installed package: one span, one log. Whether they were
-// delivered is for the ledger to say.
+// A program of somebody who has nothing but the installed package: one span, one log. Whether they
+// were delivered is for the ledger to say.
 #include <tailrace/tailrace.hpp>
 
 int main() {

@@ -117,7 +117,7 @@ extern "C" void tailrace_log(const detail::LogData* log) noexcept {
     std::memcpy(&record.span_id, data.context->span_id, 8);
     tflags |= (data.context->sampled ? shm::kSampled : 0u) | (data.context->random ? shm::kRandom : 0u);
   } else if (block != nullptr) {
-    const ContextEntry& entry = block->stack[static_cast<std::uint32_t>(block->top)];
+    const ContextEntry& entry = block->stack[detail::depth_of(block->top)];
     std::memcpy(record.trace_id, entry.trace_id, 16);
     record.span_id = entry.span_id;
     tflags |= entry.tflags & (shm::kSampled | shm::kRandom);

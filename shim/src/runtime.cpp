@@ -28,7 +28,8 @@ namespace {
 
 constexpr std::size_t kPrivateBytes = (sizeof(Private) + 65535) & ~std::size_t{65535};
 constexpr std::size_t kBlockStride = 8192;
-constexpr std::size_t kAreaBytes = kPrivateBytes + (shm::kLanesMax + kLanelessBlocks) * kBlockStride;
+constexpr std::size_t kBlocksBytes = (shm::kLanesMax + kLanelessBlocks) * kBlockStride;
+constexpr std::size_t kAreaBytes = kPrivateBytes + kBlocksBytes + kSides * sizeof(Side);
 
 pthread_key_t exit_key;
 bool hooks_made;
@@ -237,6 +238,10 @@ ThreadBlock* block_at(std::uint32_t index) noexcept {
   return reinterpret_cast<ThreadBlock*>(g.area.load(std::memory_order_relaxed) + kPrivateBytes + index * kBlockStride);
 }
 
+Side& side_at(std::uint32_t index) noexcept {
+  return reinterpret_cast<Side*>(g.area.load(std::memory_order_relaxed) + kPrivateBytes + kBlocksBytes)[index];
+}
+
 bool make_thread_hooks() noexcept {
   if (hooks_made) return true;
   if (pthread_key_create(&exit_key, release_block) != 0) return false;
@@ -278,8 +283,6 @@ void attach_block(ThreadBlock& block, const shm::SegmentMap& map, std::uint32_t 
   block.top = block.serial << 32;
   block.busy = 0;
   block.threshold = s.threshold;
-  block.off_mask = s.off_mask;
-  block.depth_limit = s.depth_limit;
   block.limits = s.span_limits;
   block.max_record = map.geometry.max_record;
   block.min_severity = s.min_severity;
@@ -295,9 +298,11 @@ void attach_block(ThreadBlock& block, const shm::SegmentMap& map, std::uint32_t 
   // Sixty scalar attributes fill a draft: above that, no limit of a span can be met by inlined items.
   const bool unlimited = s.span_limits.attributes >= 62 && s.span_value_length == 0xffffffffu;
   const bool counter = g.clock != static_cast<std::uint32_t>(shm::ClockKind::monotonic);
-  block.slow = counter && s.parent_based && lane != kNoLane ? 0 : 1;
-  block.room = unlimited && counter ? shm::kDraftBytes : 0;
-  block.log_fast = counter && lane != kNoLane && s.log_attributes >= 16 ? 1 : 0;
+  const bool fast = counter && lane != kNoLane;
+  block.depth_limit = fast && s.parent_based && (s.off_mask & 1) == 0 ? s.depth_limit : 0;
+  block.room = unlimited ? shm::kDraftBytes : 0;
+  block.log_fast = fast && s.log_attributes >= 16 && (s.off_mask & 2) == 0 ? 1 : 0;
+  block.ending = lane != kNoLane ? shm::slot_ending(lane, 0) : 0;
   if (lane != kNoLane) {
     shm::LaneHead& head = map.heads[lane];
     block.lane_head = &head;
@@ -375,6 +380,14 @@ std::uint32_t take_pool_slot() noexcept {
 }
 void free_pool_slot(std::uint32_t index) noexcept {
   if (Private* p = area(); p != nullptr) free_bit(p->pool_taken, index);
+}
+
+std::uint32_t take_no_slot() noexcept {
+  Private* p = area();
+  return p != nullptr ? take_bit(p->no_slot_taken, kNoSlotSpans) : kNoLane;
+}
+void free_no_slot(std::uint32_t index) noexcept {
+  if (Private* p = area(); p != nullptr) free_bit(p->no_slot_taken, index);
 }
 
 std::uint64_t now(std::uint8_t& clock) noexcept {

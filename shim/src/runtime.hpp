@@ -47,6 +47,26 @@ struct SharedWriter {
   std::uint32_t ready;
 };
 
+// What the library remembers of a span beyond its handle, once anything but inlined items was added.
+struct alignas(64) Side {
+  std::uint32_t last_slot;  // 1 + pool index of the last slot of the chain
+  std::uint32_t last_size;
+  std::uint32_t chain_bytes;
+  std::uint32_t chain_items;
+  std::uint32_t chained;  // slots behind the first
+  std::uint32_t parts;
+  std::uint32_t dropped_attributes;
+  std::uint32_t dropped_events;
+  std::uint32_t dropped_links;
+  std::uint32_t attributes;  // outside the first slot
+  std::uint32_t events;
+  std::uint32_t links;
+  std::uint32_t others;      // items of the first slot that are no attributes
+  std::uint64_t draft[8];    // the SPAN record of a span that found no slot
+};
+inline constexpr std::uint32_t kNoSlotSpans = 16384;
+inline constexpr std::uint32_t kSides = shm::kLanesMax * shm::kSlotsPerLane + shm::kPoolSlotsDefault + kNoSlotSpans;
+
 enum class ChildState : std::uint32_t { none = 0, building = 1, ready = 2, failed = 3 };
 
 // Zero-filled is "a process image that has nothing yet". In MADV_WIPEONFORK memory.
@@ -61,6 +81,7 @@ struct Private {
   std::atomic<std::uint64_t> lanes_taken[shm::kLanesMax / 64];
   std::atomic<std::uint64_t> laneless_taken[kLanelessBlocks / 64];
   std::atomic<std::uint64_t> pool_taken[kPoolWordsMax];
+  std::atomic<std::uint64_t> no_slot_taken[kNoSlotSpans / 64];
   std::atomic<std::uint64_t> pool_committed;  // bit i: slots 64 i … 64 i + 63
   std::uint64_t strings_committed;            // bytes of R5; under strings_lock
   SharedWriter shared[shm::kSharedLanes];
@@ -124,6 +145,7 @@ extern ThreadBlock off_block __attribute__((visibility("hidden")));
 Private* ensure_area() noexcept;  // null: no memory
 inline Private* area() noexcept { return reinterpret_cast<Private*>(g.area.load(std::memory_order_acquire)); }
 ThreadBlock* block_at(std::uint32_t index) noexcept;
+Side& side_at(std::uint32_t index) noexcept;
 std::uint32_t gettid_now() noexcept;
 void spin_pause() noexcept;
 
@@ -163,6 +185,9 @@ std::uint64_t now(std::uint8_t& clock) noexcept;  // counter, or what the agent 
 // Slots of the process-wide pool: index, or kNoLane.
 std::uint32_t take_pool_slot() noexcept;
 void free_pool_slot(std::uint32_t index) noexcept;
+// Places for the drafts of spans that found no slot.
+std::uint32_t take_no_slot() noexcept;
+void free_no_slot(std::uint32_t index) noexcept;
 
 // Strings. 0: write it inline.
 std::uint32_t intern(const char* text, std::size_t length, bool literal) noexcept;

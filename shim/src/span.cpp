@@ -12,9 +12,11 @@
 namespace tailrace::shim {
 namespace {
 
-using detail::kStateBasics;
 using detail::kStateCounted;
-using detail::kStateDetached;
+using detail::kStateNoSlot;
+using detail::depth_of;
+using detail::kTopLook;
+using detail::kWordClosed;
 using detail::kWordBusy;
 using shm::ItemType;
 using shm::RecordType;
@@ -22,20 +24,16 @@ using shm::Signal;
 
 // What stays free of max_record for what the end itself adds: dropped counts and the number of parts.
 constexpr std::uint32_t kEndItems = 4 * 16;
-constexpr unsigned kGenerationShift = 8;  // of SpanState::flags
+constexpr unsigned kNoSlotShift = 40;  // of SpanState::bits: which place of those without a slot
 
 // Not a span of the parent: its block stays zero for ever in a child, but for the static one.
 bool ours(const SpanState& s) noexcept {
   if (s.block == nullptr) return false;
   if (s.block != &closed_block) return s.block->control != nullptr;
-  return s.flags >> kGenerationShift == (g.generation.load(std::memory_order_relaxed) & 0xffffff);
+  return s.top >> 32 == g.generation.load(std::memory_order_relaxed);
 }
 
-void forget(SpanState& s) noexcept {
-  s.block = nullptr;
-  s.slot = nullptr;
-  s.word = 0;
-}
+void forget(SpanState& s) noexcept { s = SpanState{}; }
 
 bool in_pool(const shm::SpanSlot* slot) noexcept {
   return slot >= g.map.pool && slot < g.map.pool + g.map.geometry.pool_slots;
@@ -44,6 +42,28 @@ std::uint32_t pool_index(const shm::SpanSlot* slot) noexcept { return static_cas
 
 std::uint32_t lane_of(const shm::SpanSlot* slot) noexcept {
   return static_cast<std::uint32_t>((slot - g.map.slots) / static_cast<std::ptrdiff_t>(shm::kSlotsPerLane));
+}
+
+// Valid for a recording span of ours.
+Side& side_of(const SpanState& s) noexcept {
+  constexpr std::uint32_t kPool = shm::kLanesMax * shm::kSlotsPerLane;
+  if ((s.bits & kStateNoSlot) != 0) {
+    return side_at(kPool + shm::kPoolSlotsDefault + (static_cast<std::uint32_t>(s.bits >> kNoSlotShift) & (kNoSlotSpans - 1)));
+  }
+  if (in_pool(s.slot)) return side_at(kPool + pool_index(s.slot));
+  return side_at(static_cast<std::uint32_t>(s.slot - g.map.slots));
+}
+
+bool counted(const SpanState& s) noexcept { return (s.bits & kStateCounted) != 0; }
+
+bool busy(const SpanState& s) noexcept { return (s.word & kWordBusy) != 0; }
+std::uint32_t size_of(std::uint64_t word) noexcept { return static_cast<std::uint32_t>(word & ~kWordClosed); }
+
+// Inlined items stop: what follows must be counted or stands elsewhere.
+void close_room(SpanState& s) noexcept { s.word |= kWordClosed; }
+
+unsigned char* draft_of(const SpanState& s) noexcept {
+  return s.slot != nullptr ? s.slot->bytes : reinterpret_cast<unsigned char*>(side_of(s).draft);
 }
 
 // Gives a slot back: to the own list without an atomic, to another lane's by its `freed_remote`.
@@ -62,10 +82,10 @@ void free_slot(ThreadBlock* own, shm::SpanSlot* slot) noexcept {
   }
 }
 
-void free_chain(SpanState& s) noexcept {
+void free_chain(const SpanState& s, const Side& side) noexcept {
   std::uint64_t next = s.slot->next.load(std::memory_order_relaxed);
   s.slot->next.store(0, std::memory_order_relaxed);
-  for (std::uint32_t i = 0; i < s.chained && next != 0 && next <= g.map.geometry.pool_slots; ++i) {
+  for (std::uint32_t i = 0; i < side.chained && next != 0 && next <= g.map.geometry.pool_slots; ++i) {
     shm::SpanSlot& slot = g.map.pool[next - 1];
     const auto index = static_cast<std::uint32_t>(next - 1);
     next = slot.next.load(std::memory_order_relaxed);
@@ -88,16 +108,7 @@ shm::SpanSlot* take_slot(ThreadBlock* own) noexcept {
   return index != kNoLane ? g.map.pool + index : nullptr;
 }
 
-// The ids, wherever they stand.
-void ids_of(const SpanState& s, std::uint64_t (&ids)[3]) noexcept {
-  if (s.slot != nullptr) {
-    std::memcpy(ids, s.slot->bytes + 24, 24);
-  } else if ((s.flags & kStateBasics) != 0) {
-    std::memcpy(ids, reinterpret_cast<const unsigned char*>(s.basics) + 24, 24);
-  } else {
-    ids[0] = ids[1] = ids[2] = 0;
-  }
-}
+void ids_of(const SpanState& s, std::uint64_t (&ids)[3]) noexcept { std::memcpy(ids, draft_of(s) + 24, 24); }
 
 std::uint64_t random_id(ThreadBlock* block) noexcept {
   if (block == nullptr || block == &closed_block) {
@@ -129,28 +140,24 @@ Sampled sample(const ContextEntry* parent, std::uint64_t trace_low) noexcept {
 
 // ------------------------------------------------------------------------------------------- items
 
-void begin_counting(SpanState& s) noexcept {
-  if ((s.flags & kStateCounted) != 0) return;
-  s.flags |= kStateCounted;
-  s.last_slot = 0;
-  s.last_size = 0;
-  s.chain_bytes = 0;
-  s.chained = 0;
-  s.parts = 0;
-  s.chain_items = 0;
-  s.attributes = s.events = s.links = s.others = 0;
-  s.dropped_attributes = s.dropped_events = s.dropped_links = 0;
+Side& begin_counting(SpanState& s) noexcept {
+  Side& side = side_of(s);
+  if (!counted(s)) {
+    s.bits |= kStateCounted;
+    std::memset(static_cast<void*>(&side), 0, offsetof(Side, draft));
+  }
+  return side;
 }
 
-std::uint32_t attributes_of(const SpanState& s) noexcept {
-  const auto first = static_cast<std::uint32_t>(s.slot != nullptr && s.word != kWordBusy ? s.word >> 56 : 0);
-  return s.attributes + (first > s.others ? first - s.others : 0);
+std::uint32_t attributes_of(const SpanState& s, const Side& side) noexcept {
+  const auto first = static_cast<std::uint32_t>(s.slot != nullptr && !busy(s) ? s.word >> 56 : 0);
+  return side.attributes + (first > side.others ? first - side.others : 0);
 }
 
 // Whether the draft's first slot has an attribute of this key: setting it again is no new one.
 bool has_key(const SpanState& s, std::uint32_t key) noexcept {
-  if (key == 0 || s.slot == nullptr || s.word == kWordBusy) return false;
-  const auto size = static_cast<std::uint32_t>(s.word);
+  if (key == 0 || s.slot == nullptr || busy(s)) return false;
+  const std::uint32_t size = size_of(s.word);
   for (std::uint32_t at = sizeof(shm::SpanRecord); at + 8 <= size;) {
     shm::ItemHeader item;
     std::memcpy(&item, s.slot->bytes + at, sizeof item);
@@ -172,7 +179,7 @@ void store_word(unsigned char* to, std::uint64_t word) noexcept {
 
 // A SPAN_PART of its own for items of `bytes` bytes.
 template <class Fill>
-bool write_part(SpanState& s, std::uint32_t bytes, bool& cut, Fill&& fill) noexcept {
+bool write_part(const SpanState& s, Side& side, std::uint32_t bytes, bool& cut, Fill&& fill) noexcept {
   std::uint64_t ids[3];
   ids_of(s, ids);
   ThreadBlock* block = tailrace_thread;
@@ -191,10 +198,10 @@ bool write_part(SpanState& s, std::uint32_t bytes, bool& cut, Fill&& fill) noexc
                                                 static_cast<std::uint8_t>(Priority::normal),
                                                 static_cast<std::uint8_t>(encoder.count() < 255 ? encoder.count() : 255)));
     std::memcpy(place.to + 8, ids, sizeof ids);
-    detail::put_word(place.to + offsetof(shm::SpanPartRecord, index), s.parts);
+    detail::put_word(place.to + offsetof(shm::SpanPartRecord, index), side.parts);
     TAILRACE_TEST_POINT("shim.part.filled");
     publish(place, Signal::other, true, 1);
-    ++s.parts;
+    ++side.parts;
   }
   if (own != nullptr) detail::clear_busy(own);
   return good;
@@ -203,19 +210,23 @@ bool write_part(SpanState& s, std::uint32_t bytes, bool& cut, Fill&& fill) noexc
 // Puts what `fill` encodes where there is room for it. `fill` runs twice.
 template <class Fill>
 bool add(SpanState& s, bool attribute, Fill&& fill) noexcept {
+  Side& side = begin_counting(s);
   const std::uint32_t whole = g.map.geometry.max_record - kEndItems - static_cast<std::uint32_t>(sizeof(shm::SpanPartRecord));
   Encoder measure(nullptr, whole, g.settings.span_value_length);
   if (!fill(measure)) return false;
   const std::uint32_t bytes = measure.size();
   bool cut = measure.cut();
   bool done = false;
-  const std::uint64_t word = s.word;
-  if (s.slot != nullptr && word != kWordBusy) {
-    const auto first = static_cast<std::uint32_t>(word);
+  const std::uint64_t closed = s.word & kWordClosed;
+  const std::uint64_t word = s.word & ~kWordClosed;
+  const bool interrupted = busy(s);
+  if (s.slot != nullptr && !interrupted) {
+    const std::uint32_t first = size_of(word);
     s.word = kWordBusy;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     std::uint64_t after = word;
-    if (s.chained == 0 && first + bytes <= shm::kDraftBytes) {
+    std::uint64_t closing = closed;
+    if (side.chained == 0 && closed == 0 && first + bytes <= shm::kDraftBytes) {
       Encoder encoder(s.slot->bytes + first, bytes, g.settings.span_value_length);
       fill(encoder);
       cut = cut || encoder.cut();
@@ -223,12 +234,12 @@ bool add(SpanState& s, bool attribute, Fill&& fill) noexcept {
       after = grown(word, encoder.size(), encoder.count());
       store_word(s.slot->bytes, after);
       TAILRACE_TEST_POINT("shim.item.published");
-      if (!attribute) s.others = static_cast<std::uint16_t>(s.others + encoder.count());
+      if (!attribute) side.others += encoder.count();
       done = true;
     } else if (bytes + sizeof(shm::MoreRecord) <= shm::kDraftBytes &&
-               first + s.chain_bytes + bytes + kEndItems <= g.map.geometry.max_record) {
-      shm::SpanSlot* last = s.chained != 0 ? g.map.pool + (s.last_slot - 1) : nullptr;
-      if (last == nullptr || s.last_size + bytes > shm::kDraftBytes) {
+               first + side.chain_bytes + bytes + kEndItems <= g.map.geometry.max_record) {
+      shm::SpanSlot* last = side.chained != 0 ? g.map.pool + (side.last_slot - 1) : nullptr;
+      if (last == nullptr || side.last_size + bytes > shm::kDraftBytes) {
         const std::uint32_t index = take_pool_slot();
         if (index != kNoLane) {
           shm::SpanSlot* more = g.map.pool + index;
@@ -239,27 +250,27 @@ bool add(SpanState& s, bool attribute, Fill&& fill) noexcept {
           (last != nullptr ? last : s.slot)->next.store(index + 1, std::memory_order_release);
           TAILRACE_TEST_POINT("shim.chain.linked");
           last = more;
-          s.last_slot = index + 1;
-          s.last_size = sizeof(shm::MoreRecord);
-          ++s.chained;
-          s.room = 0;
+          side.last_slot = index + 1;
+          side.last_size = sizeof(shm::MoreRecord);
+          ++side.chained;
+          closing = kWordClosed;
         } else {
           last = nullptr;
         }
       }
       if (last != nullptr) {
-        Encoder encoder(last->bytes + s.last_size, bytes, g.settings.span_value_length);
+        Encoder encoder(last->bytes + side.last_size, bytes, g.settings.span_value_length);
         fill(encoder);
         cut = cut || encoder.cut();
         std::uint64_t more_word;
         std::memcpy(&more_word, last->bytes, 8);
         TAILRACE_TEST_POINT("shim.item.filled");
-        store_word(last->bytes, grown(more_word & ~0xffffffffull, s.last_size + encoder.size(), encoder.count()));
+        store_word(last->bytes, grown(more_word & ~0xffffffffull, side.last_size + encoder.size(), encoder.count()));
         TAILRACE_TEST_POINT("shim.item.published");
-        s.last_size += encoder.size();
-        s.chain_bytes += encoder.size();
-        s.chain_items += encoder.count();
-        if (attribute) ++s.attributes;
+        side.last_size += encoder.size();
+        side.chain_bytes += encoder.size();
+        side.chain_items += encoder.count();
+        if (attribute) ++side.attributes;
         done = true;
       }
     }
@@ -268,12 +279,14 @@ bool add(SpanState& s, bool attribute, Fill&& fill) noexcept {
       store_word(s.slot->bytes, after);
     }
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    s.word = after;
+    s.word = after | closing;
   }
   if (!done) {
-    done = write_part(s, bytes, cut, fill);
-    if (done && attribute) ++s.attributes;
-    s.room = 0;
+    done = write_part(s, side, bytes, cut, fill);
+    if (done && attribute) ++side.attributes;
+    // The interrupted call will store its own word: what it does not touch must tell the end.
+    if (interrupted) s.top |= kTopLook;
+    else close_room(s);
   }
   if (cut) count_cut(tailrace_thread);
   return done;
@@ -286,21 +299,31 @@ struct EndExtras {
   std::uint32_t size;
   std::uint32_t count;
 };
-void collect_extras(const SpanState& s, EndExtras& extras) noexcept {
+void collect_extras(const Side& side, EndExtras& extras) noexcept {
   Encoder encoder(extras.bytes, sizeof extras.bytes, 0xffffffff);
-  if ((s.flags & kStateCounted) != 0) {
-    if (s.dropped_attributes != 0) encoder.word_item(shm::kDroppedAttributesKey, ItemType::integer, s.dropped_attributes);
-    if (s.dropped_events != 0) encoder.word_item(shm::kDroppedEventsKey, ItemType::integer, s.dropped_events);
-    if (s.dropped_links != 0) encoder.word_item(shm::kDroppedLinksKey, ItemType::integer, s.dropped_links);
-    if (s.parts != 0) encoder.word_item(shm::kPartCountKey, ItemType::integer, s.parts);
-  }
+  if (side.dropped_attributes != 0) encoder.word_item(shm::kDroppedAttributesKey, ItemType::integer, side.dropped_attributes);
+  if (side.dropped_events != 0) encoder.word_item(shm::kDroppedEventsKey, ItemType::integer, side.dropped_events);
+  if (side.dropped_links != 0) encoder.word_item(shm::kDroppedLinksKey, ItemType::integer, side.dropped_links);
+  if (side.parts != 0) encoder.word_item(shm::kPartCountKey, ItemType::integer, side.parts);
   extras.size = encoder.size();
   extras.count = encoder.count();
 }
 
+// The stack's top behind the entries that are dead there; says whether others are below it.
+std::uint64_t without_dead(const ThreadBlock& block) noexcept {
+  const auto dead = [&block](std::uint32_t depth) { return __atomic_load_n(&block.stack[depth].dead, __ATOMIC_RELAXED) != 0; };
+  std::uint32_t depth = depth_of(block.top);
+  while (depth > 0 && dead(depth)) --depth;
+  std::uint64_t look = 0;
+  for (std::uint32_t below = 1; below < depth; ++below) {
+    if (dead(below)) look = kTopLook;
+  }
+  return block.serial << 32 | look | depth;
+}
+
 // Takes the span off the stack of its thread. `own` null: not our stack, or in a signal handler.
-void leave_stack(SpanState& s, std::uint64_t span_id, bool may_pop) noexcept {
-  const auto depth = static_cast<std::uint32_t>(s.top);
+void leave_stack(const SpanState& s, std::uint64_t span_id, bool may_pop) noexcept {
+  const std::uint32_t depth = depth_of(s.top);
   if (depth == 0 || depth > detail::kDepthMax || s.block == &closed_block) return;
   ThreadBlock* block = s.block;
   ContextEntry& entry = block->stack[depth];
@@ -309,12 +332,7 @@ void leave_stack(SpanState& s, std::uint64_t span_id, bool may_pop) noexcept {
   if (span_id != 0 && __atomic_load_n(&entry.span_id, __ATOMIC_RELAXED) != span_id) return;
   __atomic_store_n(&entry.dead, 1u, __ATOMIC_RELAXED);
   if (!may_pop || tailrace_thread != block) return;
-  std::uint64_t top = block->top;
-  while (static_cast<std::uint32_t>(top) > 0 &&
-         __atomic_load_n(&block->stack[static_cast<std::uint32_t>(top)].dead, __ATOMIC_RELAXED) != 0) {
-    --top;
-  }
-  block->top = top;
+  block->top = without_dead(*block);
 }
 
 }  // namespace
@@ -327,11 +345,6 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
   static const SpanOptions kDefaults{};
   SpanState& s = *state;
   forget(s);
-  s.top = 0;
-  s.room = 0;
-  s.chained = 0;
-  const std::uint32_t generation = g.generation.load(std::memory_order_relaxed) & 0xffffff;
-  s.flags = generation << kGenerationShift | (start->detached != 0 ? kStateDetached : 0);
   if (tailrace_thread == &off_block) return;
   const SpanOptions& options = start->options != nullptr ? *start->options : kDefaults;
   const std::uint32_t priority = static_cast<std::uint32_t>(options.priority) & 3;
@@ -341,9 +354,6 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
     g.calls_unrecorded.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  // enter() may have renewed the generation.
-  s.flags = (g.generation.load(std::memory_order_relaxed) & 0xffffff) << kGenerationShift |
-            (s.flags & 0xff);
   const shm::ControlHot& control = g.map.control->hot;
   if (((control.disable_mask.load(std::memory_order_relaxed) | g.settings.off_mask) & 1u) != 0) return;
   if (block != nullptr && block->lane != kNoLane && block->busy != 0 && !begin_own(block)) {
@@ -362,7 +372,8 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
   // The parent.
   ContextEntry given{};
   const ContextEntry* parent = nullptr;
-  const auto depth = block != nullptr ? static_cast<std::uint32_t>(block->top) : 0u;
+  if (block != nullptr) block->top = without_dead(*block);
+  const std::uint32_t depth = block != nullptr ? depth_of(block->top) : 0u;
   if (options.parent.mode() == 0) {
     if (block != nullptr) parent = &block->stack[depth];
   } else if (options.parent.mode() == 1 && options.parent.context() != nullptr && options.parent.context()->valid()) {
@@ -374,8 +385,8 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
     parent = &given;
   }
   const bool has_parent = parent != nullptr && parent->span_id != 0;
-  const bool pushes = start->detached == 0 && block != nullptr;
-  if (pushes && depth >= block->depth_limit) {
+  const bool pushes = start->ids == nullptr && block != nullptr;
+  if (pushes && depth >= g.settings.depth_limit) {
     detail::add_plain(block->lane_head->refused, 1);
     return;
   }
@@ -404,8 +415,8 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
     __atomic_store_n(&entry.dead, 0u, __ATOMIC_RELAXED);
     block->top = block->top + 1;
     s.top = block->top;
-  } else if (block != nullptr) {
-    s.top = block->serial << 32;
+  } else {
+    s.top = (block != nullptr ? block->serial : g.generation.load(std::memory_order_relaxed)) << 32;
   }
   const bool shed = (control.shed_mask.load(std::memory_order_relaxed) >> priority & 1) != 0 && priority != 0;
   if (!sampled.keep || shed) {
@@ -415,9 +426,10 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
     } else {
       count_unlaned(Signal::traces, priority);
     }
-    s.flags |= kStateBasics;
-    std::memcpy(reinterpret_cast<unsigned char*>(s.basics) + 24, ids, sizeof ids);
-    s.basics[7] = std::uint64_t{sampled.tflags} << 40;
+    if (start->ids != nullptr) {
+      std::memcpy(start->ids, ids, sizeof ids);
+      start->ids[3] = sampled.tflags;
+    }
     return;
   }
 
@@ -443,30 +455,39 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
     slot->state.store(shm::slot_open(record.span_id), std::memory_order_release);
     TAILRACE_TEST_POINT("shim.start.open");
     s.slot = slot;
-    s.room = block != nullptr ? block->room : 0;
     std::memcpy(&s.word, &record.header, 8);
-    if (s.room == 0) begin_counting(s);
+    const bool plain = own != nullptr && !in_pool(slot) && block->depth_limit != 0 && clock == 0 && priority != 0;
+    if (plain) s.bits = 1u << (slot - own->slots);
+    else s.top |= kTopLook;
   } else {
-    // No slot anywhere: announced in the lane, kept in the handle, every item a part.
-    s.flags |= kStateBasics;
-    record.tflags |= shm::kStarted;
-    std::memcpy(s.basics, &record, sizeof record);
+    // No slot anywhere: announced in the lane, kept in private memory, every item a part.
+    const std::uint32_t place_index = take_no_slot();
+    if (place_index == kNoLane) {
+      count_unlaned(Signal::traces, priority);
+      if (start->ids != nullptr) {
+        std::memcpy(start->ids, ids, sizeof ids);
+        start->ids[3] = sampled.tflags;
+      }
+      return;
+    }
+    s.bits = kStateNoSlot | std::uint64_t{place_index} << kNoSlotShift;
+    s.top |= kTopLook;
+    std::memcpy(&s.word, &record.header, 8);
+    s.word |= kWordClosed;
+    begin_counting(s);
     shm::SpanRecord announced = record;
     announced.header.type = static_cast<std::uint16_t>(RecordType::span_start);
-    std::memcpy(&s.word, &record.header, 8);
-    begin_counting(s);
+    announced.tflags |= shm::kStarted;
     Place place;
     if (reserve(own, Signal::other, priority, sizeof announced, place)) {
       std::memcpy(place.to, &announced, sizeof announced);
       publish(place, Signal::other, true, 1);
-    } else {
-      record.tflags = static_cast<std::uint8_t>(record.tflags & ~shm::kStarted);
-      std::memcpy(s.basics, &record, sizeof record);
+      record.tflags |= shm::kStarted;
     }
+    std::memcpy(draft_of(s), &record, sizeof record);
   }
   if (own != nullptr) detail::clear_busy(own);
   leave.block = nullptr;
-  if (start->name.id == 0 || !options.trace_state.empty()) begin_counting(s);
   if (start->name.id == 0) {
     add(s, false, [start](Encoder& e) { return e.string_item(shm::kNameKey, start->name.text, start->name.length); });
   }
@@ -485,17 +506,17 @@ extern "C" void tailrace_span_set(SpanState* state, const Name* key, const Value
     forget(s);
     return;
   }
-  begin_counting(s);
+  Side& side = begin_counting(s);
   if (key->length == 0 && key->id == 0) return;  // an attribute without a key is none
-  if (attributes_of(s) >= g.settings.span_limits.attributes && !has_key(s, key->id)) {
-    ++s.dropped_attributes;
-    s.room = 0;
+  if (attributes_of(s, side) >= g.settings.span_limits.attributes && !has_key(s, key->id)) {
+    ++side.dropped_attributes;
+    close_room(s);
     count_cut(tailrace_thread);
     return;
   }
   if (!add(s, true, [key, value](Encoder& e) { return e.item(*key, *value); })) {
-    ++s.dropped_attributes;
-    s.room = 0;
+    ++side.dropped_attributes;
+    close_room(s);
   }
 }
 
@@ -507,10 +528,10 @@ extern "C" void tailrace_span_event(SpanState* state, const Name* name, const At
     forget(s);
     return;
   }
-  begin_counting(s);
-  if (s.events >= g.settings.span_limits.events) {
-    ++s.dropped_events;
-    s.room = 0;
+  Side& side = begin_counting(s);
+  if (side.events >= g.settings.span_limits.events) {
+    ++side.dropped_events;
+    close_room(s);
     count_cut(tailrace_thread);
     return;
   }
@@ -534,10 +555,10 @@ extern "C" void tailrace_span_event(SpanState* state, const Name* name, const At
     return true;
   });
   if (good) {
-    ++s.events;
+    ++side.events;
   } else {
-    ++s.dropped_events;
-    s.room = 0;
+    ++side.dropped_events;
+    close_room(s);
   }
 }
 
@@ -548,10 +569,10 @@ extern "C" void tailrace_span_link(SpanState* state, const Link* link) noexcept 
     forget(s);
     return;
   }
-  begin_counting(s);
-  if (s.links >= g.settings.span_limits.links) {
-    ++s.dropped_links;
-    s.room = 0;
+  Side& side = begin_counting(s);
+  if (side.links >= g.settings.span_limits.links) {
+    ++side.dropped_links;
+    close_room(s);
     count_cut(tailrace_thread);
     return;
   }
@@ -579,10 +600,10 @@ extern "C" void tailrace_span_link(SpanState* state, const Link* link) noexcept 
     return true;
   });
   if (good) {
-    ++s.links;
+    ++side.links;
   } else {
-    ++s.dropped_links;
-    s.room = 0;
+    ++side.dropped_links;
+    close_room(s);
   }
 }
 
@@ -594,9 +615,7 @@ extern "C" void tailrace_span_status(SpanState* state, unsigned code, const char
     forget(s);
     return;
   }
-  begin_counting(s);
-  auto* record = s.slot != nullptr ? s.slot->bytes : reinterpret_cast<unsigned char*>(s.basics);
-  unsigned char* at = record + offsetof(shm::SpanRecord, kind_status);
+  unsigned char* at = draft_of(s) + offsetof(shm::SpanRecord, kind_status);
   const unsigned before = *at >> 4;
   if (before == 1 || code == 0) return;  // ok is final, unset is never set
   __atomic_store_n(at, static_cast<unsigned char>((*at & 15u) | code << 4), __ATOMIC_RELAXED);
@@ -614,24 +633,25 @@ extern "C" void tailrace_span_rename(SpanState* state, const Name* name) noexcep
     forget(s);
     return;
   }
-  begin_counting(s);
   add(s, false, [name](Encoder& e) {
     return name->id != 0 ? e.word_item(shm::kNameKey, ItemType::string_id, name->id)
                          : e.string_item(shm::kNameKey, name->text, name->length);
   });
 }
 
-extern "C" void tailrace_span_context(const SpanState* state, Context* out) noexcept {
+extern "C" void tailrace_span_context(const SpanState* state, const std::uint64_t* given, Context* out) noexcept {
   const SpanState& s = *state;
   *out = Context{};
   if (!ours(s)) return;
   std::uint64_t ids[3];
-  std::uint32_t tflags = 0;
-  const auto depth = static_cast<std::uint32_t>(s.top);
-  if (s.word != 0 || (s.flags & kStateBasics) != 0) {
+  std::uint64_t tflags = 0;
+  const std::uint32_t depth = depth_of(s.top);
+  if (s.word != 0) {
     ids_of(s, ids);
-    tflags = s.slot != nullptr ? s.slot->bytes[offsetof(shm::SpanRecord, tflags)]
-                               : static_cast<std::uint32_t>(s.basics[7] >> 40 & 0xff);
+    tflags = draft_of(s)[offsetof(shm::SpanRecord, tflags)];
+  } else if (given != nullptr) {
+    std::memcpy(ids, given, sizeof ids);
+    tflags = given[3];
   } else if (depth != 0 && depth <= detail::kDepthMax && (s.block->top ^ s.top) >> 32 == 0) {
     const ContextEntry& entry = s.block->stack[depth];
     ids[0] = entry.trace_id[0];
@@ -655,7 +675,7 @@ extern "C" void tailrace_span_end(SpanState* state, const Time* time) noexcept {
     return;
   }
   std::uint64_t ids[3] = {};
-  ids_of(s, ids);
+  if (s.word != 0) ids_of(s, ids);
   ThreadBlock* block = tailrace_thread;
   if (block->control == nullptr && block != &closed_block) {
     ThreadBlock* entered = enter();
@@ -670,32 +690,31 @@ extern "C" void tailrace_span_end(SpanState* state, const Time* time) noexcept {
     return;
   }
   std::uint64_t word = s.word;
-  if (word == kWordBusy) {
+  if (busy(s)) {
     // A longjmp left an item half added: what was published before it stands in the draft's header.
-    if (s.slot != nullptr) std::memcpy(&word, s.slot->bytes, 8);
-    else std::memcpy(&word, s.basics, 8);
+    std::memcpy(&word, draft_of(s), 8);
   }
+  word &= ~kWordClosed;
   auto first = static_cast<std::uint32_t>(word);
   if (first < sizeof(shm::SpanRecord) || first > shm::kDraftBytes || first % 8 != 0) first = sizeof(shm::SpanRecord);
-  s.word = 0;
   const std::uint32_t priority = static_cast<std::uint32_t>(word >> 48) & shm::kFlagPriorityMask;
   std::uint8_t clock = time != nullptr ? time->clock : std::uint8_t{0};
   const std::uint64_t end = time != nullptr && time->given ? time->value : now(clock);
 
+  static const Side kNothing{};
+  const Side& side = counted(s) ? side_of(s) : kNothing;
   EndExtras extras;
-  collect_extras(s, extras);
-  const bool counted = (s.flags & kStateCounted) != 0;
-  const std::uint32_t chain_bytes = counted ? s.chain_bytes : 0;
-  const std::uint32_t total = first + chain_bytes + extras.size;
-  std::uint64_t count = (word >> 56) + extras.count + (counted ? s.chain_items : 0);
+  collect_extras(side, extras);
+  const std::uint32_t total = first + side.chain_bytes + extras.size;
+  std::uint64_t count = (word >> 56) + extras.count + side.chain_items;
   if (count > 255) count = 255;
   std::uint32_t flags = static_cast<std::uint32_t>(word >> 48) & 0xff;
   flags = (flags & 0x3f) | static_cast<std::uint32_t>(clock) << shm::kFlagEndClockShift;
-  if (counted && s.parts != 0) flags |= shm::kFlagHasParts;
+  if (side.parts != 0) flags |= shm::kFlagHasParts;
   const std::uint64_t final_word =
       shm::header_word(total, RecordType::span, static_cast<std::uint8_t>(flags), static_cast<std::uint8_t>(count));
 
-  unsigned char* draft = s.slot != nullptr ? s.slot->bytes : reinterpret_cast<unsigned char*>(s.basics);
+  unsigned char* draft = draft_of(s);
   Place place;
   if (reserve(own, Signal::traces, priority, total, place)) {
     detail::put_word(draft + 8, end);
@@ -710,15 +729,15 @@ extern "C" void tailrace_span_end(SpanState* state, const Time* time) noexcept {
     detail::put_word(place.to + 8, end);
     std::memcpy(place.to + 16, draft + 16, first - 16);
     std::uint32_t at = first;
-    if (chain_bytes != 0) {
+    if (side.chain_bytes != 0) {
       std::uint64_t next = s.slot->next.load(std::memory_order_relaxed);
-      for (std::uint32_t i = 0; i < s.chained && next != 0 && next <= g.map.geometry.pool_slots; ++i) {
+      for (std::uint32_t i = 0; i < side.chained && next != 0 && next <= g.map.geometry.pool_slots; ++i) {
         const shm::SpanSlot& more = g.map.pool[next - 1];
         std::uint32_t size;
         std::memcpy(&size, more.bytes, 4);
         if (size < sizeof(shm::MoreRecord) || size > shm::kDraftBytes) break;
         std::uint32_t bytes = size - static_cast<std::uint32_t>(sizeof(shm::MoreRecord));
-        if (bytes > first + chain_bytes - at) bytes = first + chain_bytes - at;
+        if (bytes > first + side.chain_bytes - at) bytes = first + side.chain_bytes - at;
         std::memcpy(place.to + at, more.bytes + sizeof(shm::MoreRecord), bytes);
         at += bytes;
         next = more.next.load(std::memory_order_relaxed);
@@ -731,8 +750,10 @@ extern "C" void tailrace_span_end(SpanState* state, const Time* time) noexcept {
   if (s.slot != nullptr) {
     s.slot->state.store(shm::kSlotFree, std::memory_order_release);
     TAILRACE_TEST_POINT("shim.end.free");
-    if (counted && s.chained != 0) free_chain(s);
+    if (side.chained != 0) free_chain(s, side);
     free_slot(own, s.slot);
+  } else {
+    free_no_slot(static_cast<std::uint32_t>(s.bits >> kNoSlotShift) & (kNoSlotSpans - 1));
   }
   leave_stack(s, ids[2], may_pop);
   if (own != nullptr) detail::clear_busy(own);
@@ -745,7 +766,7 @@ extern "C" bool tailrace_current(Context* out) noexcept {
   *out = Context{};
   const ThreadBlock* block = tailrace_thread;
   if (block->control == nullptr) return false;
-  const ContextEntry& entry = block->stack[static_cast<std::uint32_t>(block->top)];
+  const ContextEntry& entry = block->stack[depth_of(block->top)];
   if (entry.span_id == 0) return false;
   std::memcpy(out->trace_id, entry.trace_id, 16);
   std::memcpy(out->span_id, &entry.span_id, 8);
@@ -758,8 +779,9 @@ extern "C" bool tailrace_current(Context* out) noexcept {
 extern "C" std::uint64_t tailrace_activate(const Context* context) noexcept {
   ThreadBlock* block = enter();
   if (block == nullptr || block->busy != 0) return 0;
-  const auto depth = static_cast<std::uint32_t>(block->top);
-  if (depth >= block->depth_limit) return 0;
+  block->top = without_dead(*block);
+  const std::uint32_t depth = depth_of(block->top);
+  if (depth >= g.settings.depth_limit) return 0;
   ContextEntry& entry = block->stack[depth + 1];
   entry = ContextEntry{};
   if (context->valid()) {

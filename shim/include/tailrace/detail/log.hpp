@@ -79,22 +79,11 @@ struct TAILRACE_HIDDEN TextArgument {
   TAILRACE_INLINE unsigned char* put(unsigned char* to) const noexcept {
     put_word(to, shm::item_word(shm::kArgumentKey, shm::ItemType::string, 0, static_cast<std::uint16_t>(length)));
     unsigned char* const end = to + size();
-    if (TAILRACE_LIKELY(length - 8 <= 8)) {
-      // 8 … 16 bytes: two words that may overlap, on zeroed padding.
-      std::uint64_t first, last;
-      std::memcpy(&first, text, 8);
-      std::memcpy(&last, text + length - 8, 8);
-      put_word(end - 8, 0);
-      std::memcpy(to + 8 + length - 8, &last, 8);
-      std::memcpy(to + 8, &first, 8);
-    } else if (length > 16) {
+    if (TAILRACE_LIKELY(length <= 64)) {
+      if (TAILRACE_LIKELY(length != 0)) copy_text(to + 8, text, length);
+    } else {
       put_word(end - 8, 0);
       std::memcpy(to + 8, text, length);
-    } else if (length > 0) {
-      const TextKey key = text_key(text, length);
-      put_word(end - 8, length >= 4 ? key.first | key.last << (8 * (length - 4))
-                        : length == 3 ? key.first
-                                      : key.first & ((std::uint64_t{1} << (8 * length)) - 1));
     }
     return end;
   }
@@ -140,7 +129,7 @@ TAILRACE_INLINE auto argument(const T& value) noexcept {
 }
 
 template <class... E>
-TAILRACE_HIDDEN __attribute__((noinline, cold)) void log_slow(const Name& body, std::uint32_t severity, const E&... items) noexcept {
+TAILRACE_HIDDEN __attribute__((noinline, cold)) bool log_slow(Name body, std::uint32_t severity, E... items) noexcept {
   const Value values[sizeof...(E) + 1] = {items.value()..., Value()};
   LogData data{};
   data.name = body;
@@ -150,46 +139,39 @@ TAILRACE_HIDDEN __attribute__((noinline, cold)) void log_slow(const Name& body, 
   data.priority = 255;
   data.is_template = 1;
   tailrace_log(&data);
+  return true;
 }
 
-// One function for each list of argument types in a DSO. `meta`: template id, severity << 32.
+// One function for each list of argument types in a DSO; a leaf. `meta`: template id, severity << 32.
 // False: nothing was done.
 template <class... E>
 TAILRACE_HIDDEN __attribute__((noinline)) bool write_log(ThreadBlock* block, std::uint64_t meta, E... items) noexcept {
   const std::uint64_t size = (sizeof(shm::LogRecord) + ... + std::uint64_t{items.size()});
-  if (TAILRACE_UNLIKELY(block->busy != 0)) return false;
-  set_busy(block);
   const std::uint32_t priority = priority_of(static_cast<std::uint32_t>(meta >> 32));
-  std::uint64_t at = block->ring.head;
-  if (TAILRACE_UNLIKELY(!block->ring.fits(priority, size))) {
-    const std::int64_t prefix = tailrace_make_room(block, 1, priority, size);
-    if (prefix < 0) {
-      clear_busy(block);
-      return true;
-    }
-    at += static_cast<std::uint64_t>(prefix);
-  }
-  const ContextEntry& context = block->stack[static_cast<std::uint32_t>(block->top)];
+  const std::uint64_t at = block->ring.head;
+  if (TAILRACE_UNLIKELY(block->busy != 0 || !block->ring.fits(priority, size) || priority == 0)) return false;
+  set_busy(block);
+  const ContextEntry& context = block->stack[depth_of(block->top)];
   unsigned char* to = block->ring.data + (at & block->ring.mask);
   put_word(to, shm::header_word(static_cast<std::uint32_t>(size), shm::RecordType::log,
                                 static_cast<std::uint8_t>(priority), sizeof...(E)));
+  put_word(to + 8, shm::cpu_counter());
   put_word(to + 16, (meta & 0xffffffffffull) |
-                       static_cast<std::uint64_t>(shm::kTemplate | (context.tflags & (shm::kSampled | shm::kRandom))) << 40);
+                        std::uint64_t{shm::kTemplate | (context.tflags & (shm::kSampled | shm::kRandom))} << 40);
   put_word(to + 24, context.trace_id[0]);
   put_word(to + 32, context.trace_id[1]);
   put_word(to + 40, context.span_id);
-  put_word(to + 8, shm::cpu_counter());
   unsigned char* item = to + sizeof(shm::LogRecord);
   ((item = items.put(item)), ...);
   TAILRACE_TEST_POINT("shim.log.filled");
   const std::uint64_t target = at + size;
-  block->ring.head = target;
-  block->lane_head->head.store(target, std::memory_order_release);  // pairs with the agent's acquire
+  shm::LaneHead* lane = block->lane_head;
+  lane->head.store(target, std::memory_order_release);  // pairs with the agent's acquire
   TAILRACE_TEST_POINT("shim.log.head");
-  add_plain(block->lane_head->written[1], 1);
+  add_one(lane->written[1]);
   TAILRACE_TEST_POINT("shim.log.written");
+  block->ring.head = target;
   clear_busy(block);
-  if (TAILRACE_UNLIKELY(priority == 0)) tailrace_ring_bell();
   return true;
 }
 
@@ -283,7 +265,7 @@ class TAILRACE_HIDDEN Template {
   }
   template <class L, std::enable_if_t<is_literal<L>, int> = 0>
   TAILRACE_INLINE Template(const L&) noexcept  // NOLINT: implicit by purpose
-      : text_(L::text().data()), length_(L::text().size()), id_(L::id()) {
+      : text_(L::text().data()), length_(L::text().size()), cell_(L::cell()) {
 #if defined(__cpp_consteval)
     constexpr bool suits = suits_arguments(L::text());
     static_assert(suits, "the template and its arguments do not match");
@@ -296,8 +278,12 @@ class TAILRACE_HIDDEN Template {
     text_ = view.data();
     length_ = view.size();
   }
-  TAILRACE_INLINE Name name() const noexcept {
-    return {text_, static_cast<std::uint32_t>(length_), id_ != 0 ? id_ : find_name(text_, length_)};
+  // 0: the slow path must look.
+  TAILRACE_INLINE std::uint32_t id() const noexcept {
+    return cell_ != nullptr ? cell_->id.load(std::memory_order_acquire) : find_name(text_, length_);
+  }
+  TAILRACE_INLINE Name name(std::uint32_t known) const noexcept {
+    return {text_, static_cast<std::uint32_t>(length_), known != 0 || cell_ == nullptr ? known : tailrace_intern(cell_)};
   }
 
  private:
@@ -312,27 +298,28 @@ class TAILRACE_HIDDEN Template {
 #endif
   const char* text_;
   std::size_t length_;
-  std::uint32_t id_ = 0;
+  NameCell* cell_ = nullptr;
 };
 
 template <class... A>
 TAILRACE_INLINE void log_template(std::uint32_t severity, const Template<A...>& text, const A&... arguments) noexcept {
   ThreadBlock* block = tailrace_thread;
-  const shm::ControlHot* control = block->control;
-  if (TAILRACE_LIKELY(control != nullptr)) {
-    if (((control->disable_mask.load(std::memory_order_relaxed) | block->off_mask) & 2u) != 0 ||
-        severity < block->min_severity || severity < control->min_severity.load(std::memory_order_relaxed)) {
+  if (severity < block->min_severity) return;
+  // Also not without a lane, before init() and in a child.
+  bool fast = block->log_fast != 0;
+  if (TAILRACE_LIKELY(fast)) {
+    const shm::ControlHot* control = block->control;
+    if ((control->disable_mask.load(std::memory_order_relaxed) & 2u) != 0 ||
+        severity < control->min_severity.load(std::memory_order_relaxed)) {
       return;
     }
+    fast = special(control) == 0;
   }
-  const Name name = text.name();
-  if (TAILRACE_LIKELY(control != nullptr && name.id != 0 && block->log_fast != 0 &&
-                      (control->clock_override.load(std::memory_order_relaxed) |
-                       control->shed_mask.load(std::memory_order_relaxed)) == 0 &&
-                      (argument(arguments).fits() && ...))) {
-    if (TAILRACE_LIKELY(write_log(block, name.id | std::uint64_t{severity} << 32, argument(arguments)...))) return;
+  const std::uint32_t id = text.id();
+  if (TAILRACE_LIKELY(fast && id != 0 && (argument(arguments).fits() && ...))) {
+    if (TAILRACE_LIKELY(write_log(block, id | std::uint64_t{severity} << 32, argument(arguments)...))) return;
   }
-  log_slow(name, severity, argument(arguments)...);
+  log_slow(text.name(id), severity, argument(arguments)...);
 }
 
 template <class N>

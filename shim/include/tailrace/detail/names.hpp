@@ -48,10 +48,13 @@ template <class Source>
 class TAILRACE_HIDDEN Literal : public LiteralTag {
  public:
   static constexpr std::string_view text() noexcept { return Source::text(); }
+  // 0: not interned yet. Acquire: whoever publishes a record with the id must have the string
+  // published before it.
+  TAILRACE_INLINE static std::uint32_t known() noexcept { return cell_.id.load(std::memory_order_acquire); }
+  static constexpr NameCell* cell() noexcept { return &cell_; }
   TAILRACE_INLINE static std::uint32_t id() noexcept {
-    // Acquire: whoever publishes a record with the id must have the string published before it.
-    const std::uint32_t known = cell_.id.load(std::memory_order_acquire);
-    return TAILRACE_LIKELY(known != 0) ? known : tailrace_intern(&cell_);
+    const std::uint32_t id = known();
+    return TAILRACE_LIKELY(id != 0) ? id : tailrace_intern(&cell_);
   }
 
  private:
@@ -118,6 +121,27 @@ TAILRACE_INLINE std::uint32_t find_name(const char* s, std::size_t n) noexcept {
     if (n <= 16 || std::memcmp(block->mirror + entry.id * std::uint64_t{8} + 4, s, n) == 0) return entry.id;
   }
   return tailrace_name(s, n);
+}
+
+// The id where it is at hand; 0 where the slow path must look.
+template <class T>
+TAILRACE_INLINE std::uint32_t known_id(const T& text) noexcept {
+  if constexpr (is_literal<T>) {
+    return T::known();
+  } else {
+    const std::string_view view(text);
+    return find_name(view.data(), view.size());
+  }
+}
+// All of it, for the slow path: a literal is interned now.
+template <class T>
+TAILRACE_INLINE Name name_of(const T& text, std::uint32_t known) noexcept {
+  if constexpr (is_literal<T>) {
+    return {T::text().data(), static_cast<std::uint32_t>(T::text().size()), known != 0 ? known : T::id()};
+  } else {
+    const std::string_view view(text);
+    return {view.data(), static_cast<std::uint32_t>(view.size()), known};
+  }
 }
 
 template <class T>

@@ -50,44 +50,32 @@ struct SpanOptions {
 
 namespace detail {
 
-inline constexpr std::uint64_t kWordBusy = 0x80000000u;  // in SpanState::word: an item is being added
+// In the low half of SpanState::word, beside or instead of the size. Both are beyond any room, so that
+// the inlined items and ends give way to the library.
+inline constexpr std::uint64_t kWordBusy = 0x80000000u;    // an item is being added
+inline constexpr std::uint64_t kWordClosed = 0x40000000u;  // something must be counted or stands elsewhere
 inline constexpr std::uint64_t kItemCountOne = 1ull << 56;
 
-// Private half of a span. `word` is the draft's header: size, type, flags, count; 0 = not recording.
+// A span's handle. It is small and nothing inlined takes its address, so that a span used in one
+// function lives in registers; the library works on a copy. What it must remember beyond this stands
+// in private memory beside the slot.
+// `word` is the draft's header as published: size, type, flags, count; 0 = not recording.
 struct SpanState {
-  ThreadBlock* block;  // whose thread started it; null: nothing left to end
-  shm::SpanSlot* slot;
-  std::uint64_t word;
-  std::uint64_t top;   // ThreadBlock::top behind the push, low half 0: on no stack
-  std::uint32_t room;  // the inlined items may fill the draft up to here
-  std::uint16_t scope;
-  std::uint16_t chained;  // slots that continue the first
-  // Behind this line only the library looks; set when `room` is 0.
-  std::uint32_t last_slot;  // 1 + pool index of the last slot of the chain
-  std::uint32_t last_size;
-  std::uint32_t chain_bytes;
-  std::uint32_t parts;
-  std::uint32_t chain_items;
-  std::uint16_t attributes;  // outside the first slot
-  std::uint16_t events;
-  std::uint16_t links;
-  std::uint16_t others;      // items of the first slot that are no attributes
-  std::uint32_t dropped_attributes;
-  std::uint32_t dropped_events;
-  std::uint32_t dropped_links;
-  std::uint32_t flags;
-  std::uint64_t basics[8];  // the SPAN record of a span that found no slot; ids of one not recorded
+  ThreadBlock* block = nullptr;  // whose thread started it; null: nothing left to end
+  shm::SpanSlot* slot = nullptr;
+  std::uint64_t word = 0;
+  std::uint64_t top = 0;  // ThreadBlock::top behind the push, low half 0: on no stack
+  std::uint64_t bits = 0;  // low half: the slot's bit in ThreadBlock::slots_free; high half: below
 };
+static_assert(sizeof(SpanState) == 40);
 
-inline constexpr std::uint32_t kStateCounted = 1;   // the counts above are set
-inline constexpr std::uint32_t kStateBasics = 2;    // `basics` holds the record
-inline constexpr std::uint32_t kStateDetached = 4;  // never current
+inline constexpr std::uint64_t kStateCounted = 1ull << 32;  // the record beside the slot is in use
+inline constexpr std::uint64_t kStateNoSlot = 1ull << 33;   // the draft stands there too
 
 struct SpanStart {
   Name name;
   const SpanOptions* options;  // null: defaults
-  std::uint32_t detached;
-  std::uint32_t reserved;
+  std::uint64_t* ids;          // of a detached span: where its three words of ids go; else null
 };
 
 }  // namespace detail
@@ -107,7 +95,7 @@ TAILRACE_EXPORT void tailrace_span_status(tailrace::detail::SpanState* state, un
 TAILRACE_EXPORT void tailrace_span_rename(tailrace::detail::SpanState* state,
                                           const tailrace::detail::Name* name) noexcept;
 TAILRACE_EXPORT void tailrace_span_end(tailrace::detail::SpanState* state, const tailrace::Time* time) noexcept;
-TAILRACE_EXPORT void tailrace_span_context(const tailrace::detail::SpanState* state,
+TAILRACE_EXPORT void tailrace_span_context(const tailrace::detail::SpanState* state, const std::uint64_t* ids,
                                            tailrace::Context* out) noexcept;
 // Room for a record in the thread's own lane, after the inlined check said no: bytes of prefix that
 // stand between head and the record, or -1 when it was dropped and counted.
@@ -120,156 +108,158 @@ TAILRACE_EXPORT std::size_t tailrace_type_name(const char* mangled, char* out, s
 namespace tailrace {
 namespace detail {
 
-// Copies a draft behind its first two words. Sixteen bytes at a step: the slot's size is a multiple of
-// it, and the ring allows 64 bytes of overrun.
-TAILRACE_INLINE void copy_draft(unsigned char* to, const unsigned char* from, std::uint32_t size) noexcept {
-  for (std::uint32_t at = 16; at < size; at += 16) {
-    *reinterpret_cast<Pair*>(to + at) = *reinterpret_cast<const Pair*>(from + at);
-  }
+// Copies a draft behind its first two words, 32 bytes at a step: they divide what a slot holds behind
+// them, and the ring allows 64 bytes of overrun.
+TAILRACE_INLINE void copy_draft(unsigned char* to, const unsigned char* from, std::uint64_t size) noexcept {
+  static_assert((shm::kDraftBytes - 16) % 32 == 0);
+  std::uint64_t at = 16;
+  do {
+    const Pair a = *reinterpret_cast<const Pair*>(from + at);
+    const Pair b = *reinterpret_cast<const Pair*>(from + at + 16);
+    *reinterpret_cast<Pair*>(to + at) = a;
+    *reinterpret_cast<Pair*>(to + at + 16) = b;
+    at += 32;
+  } while (at < size);
 }
 
-// One function a DSO, called directly. Its slow half begins again from the state.
-TAILRACE_HIDDEN __attribute__((noinline)) inline void end_span(SpanState& state) noexcept {
+TAILRACE_HIDDEN __attribute__((noinline, cold)) inline void end_cold(SpanState state, Time time) noexcept {
+  tailrace_span_end(&state, &time);
+}
+TAILRACE_HIDDEN __attribute__((noinline, cold)) inline void end_cold_now(ThreadBlock* started, shm::SpanSlot* slot,
+                                                                         std::uint64_t word, std::uint64_t top,
+                                                                         std::uint64_t bits) noexcept {
+  SpanState state{started, slot, word, top, bits};
+  const Time time;
+  tailrace_span_end(&state, &time);
+}
+
+// One function a DSO, called directly; a leaf, so that nothing is saved on the stack. Its slow half
+// begins again from the handle: another thread, another process image, something open above or dead
+// below, a handler that interrupted a write, a closed draft, no room, a critical record.
+TAILRACE_HIDDEN __attribute__((noinline)) inline void end_span(ThreadBlock* started, shm::SpanSlot* slot,
+                                                               std::uint64_t word, std::uint64_t top,
+                                                               std::uint64_t bits) noexcept {
   ThreadBlock* block = tailrace_thread;
-  const std::uint64_t word = state.word;
-  const auto size = static_cast<std::uint32_t>(word);
-  // The same top means the same thread, the same process image, and nothing open above.
-  if (TAILRACE_UNLIKELY((block->top ^ state.top) != 0 || block->busy != 0 || size > state.room ||
-                        block->stack[static_cast<std::uint32_t>(state.top) - 1].dead != 0 ||
-                        block->control->clock_override.load(std::memory_order_relaxed) != 0)) {
-    tailrace_span_end(&state, nullptr);
+  const std::uint64_t size = static_cast<std::uint32_t>(word);
+  const std::uint64_t at = block->ring.head;
+  if (TAILRACE_UNLIKELY(block->top != top || block->busy != 0 ||
+                        !block->ring.fits((word >> 48) & shm::kFlagPriorityMask, size))) {
+    end_cold_now(started, slot, word, top, bits);
     return;
   }
-  shm::SpanSlot* slot = state.slot;
-  state.word = 0;
   set_busy(block);
-  const std::size_t priority = (word >> 48) & shm::kFlagPriorityMask;
-  std::uint64_t at = block->ring.head;
-  if (TAILRACE_UNLIKELY(!block->ring.fits(priority, size))) {
-    const std::int64_t prefix = tailrace_make_room(block, 0, static_cast<unsigned>(priority), size);
-    if (prefix < 0) at = ~0ull;
-    else at += static_cast<std::uint64_t>(prefix);
-  }
-  if (TAILRACE_LIKELY(at != ~0ull)) {
-    const std::uint64_t target = at + size;
-    unsigned char* to = block->ring.data + (at & block->ring.mask);
-    const std::uint64_t now = shm::cpu_counter();
-    put_word(slot->bytes + 8, now);
-    TAILRACE_TEST_POINT("shim.end.time");
-    slot->state.store(shm::slot_ending(block->lane, target), std::memory_order_release);
-    TAILRACE_TEST_POINT("shim.end.ending");
-    // From registers: reading the two words back would wait for their stores.
-    put_word(to, word);
-    put_word(to + 8, now);
-    copy_draft(to, slot->bytes, size);
-    TAILRACE_TEST_POINT("shim.end.copied");
-    block->ring.head = target;
-    block->lane_head->head.store(target, std::memory_order_release);  // pairs with the agent's acquire
-    TAILRACE_TEST_POINT("shim.end.head");
-    add_plain(block->lane_head->written[0], 1);
-    TAILRACE_TEST_POINT("shim.end.written");
-  }
+  const std::uint64_t now = shm::cpu_counter();
+  const std::uint64_t target = at + size;
+  unsigned char* to = block->ring.data + (at & block->ring.mask);
+  put_word(slot->bytes + 8, now);
+  TAILRACE_TEST_POINT("shim.end.time");
+  slot->state.store(block->ending | target << (2 + shm::kSlotLaneBits), std::memory_order_release);
+  TAILRACE_TEST_POINT("shim.end.ending");
+  // From registers: reading the two words back would wait for their stores.
+  put_word(to, word);
+  put_word(to + 8, now);
+  copy_draft(to, slot->bytes, size);
+  TAILRACE_TEST_POINT("shim.end.copied");
+  shm::LaneHead* lane = block->lane_head;
+  lane->head.store(target, std::memory_order_release);  // pairs with the agent's acquire
+  TAILRACE_TEST_POINT("shim.end.head");
+  add_one(lane->written[0]);
+  TAILRACE_TEST_POINT("shim.end.written");
   slot->state.store(shm::kSlotFree, std::memory_order_release);
   TAILRACE_TEST_POINT("shim.end.free");
-  block->slots_free |= 1u << (slot - block->slots);
-  block->top = state.top - 1;
+  block->ring.head = target;
+  block->slots_free |= static_cast<std::uint32_t>(bits);
+  block->top = top - 1;
   clear_busy(block);
-  state.block = nullptr;
-  if (TAILRACE_UNLIKELY(priority == 0)) tailrace_ring_bell();
 }
 
 // A span whose slot, parent and sampling are the ordinary ones. False: nothing was done.
 TAILRACE_INLINE bool start_fast(SpanState& state, std::uint32_t name, SpanKind kind, Priority priority,
                                 std::uint16_t scope) noexcept {
   ThreadBlock* block = tailrace_thread;
-  const shm::ControlHot* control = block->control;
-  if (TAILRACE_UNLIKELY(control == nullptr)) return false;
-  if (TAILRACE_UNLIKELY(((control->disable_mask.load(std::memory_order_relaxed) | block->off_mask) & 1u) != 0)) {
-    state.block = nullptr;
-    state.word = 0;
-    return true;
-  }
   const std::uint64_t top = block->top;
   const auto depth = static_cast<std::uint32_t>(top);
-  if (TAILRACE_UNLIKELY((block->slow | (block->busy != 0) | (block->slots_free == 0) | (depth >= block->depth_limit) |
-                         (name == 0) | control->clock_override.load(std::memory_order_relaxed) |
-                         control->shed_mask.load(std::memory_order_relaxed)) != 0)) {
-    return false;
-  }
-  const ContextEntry* parent = &block->stack[depth];
-  ContextEntry* entry = &block->stack[depth + 1];
+  // Also false without a lane, before init() and in a child: the limit is 0 there.
+  if (TAILRACE_UNLIKELY(depth >= block->depth_limit)) return false;
+  const shm::ControlHot* control = block->control;
+  if (TAILRACE_UNLIKELY((control->disable_mask.load(std::memory_order_relaxed) & 1u) != 0)) return true;
+  if (TAILRACE_UNLIKELY(block->busy != 0 || name == 0 || special(control) != 0)) return false;
+  ContextEntry* parent = &block->stack[depth];
   std::uint64_t hi;
   std::uint64_t lo;
-  std::uint32_t tflags;
+  std::uint64_t tflags;
   const std::uint64_t parent_id = parent->span_id;
-  std::uint64_t step = block->id_state;
+  const std::uint64_t step = block->id_state;
+  const std::uint64_t key = block->id_key;
+  bool sampled;
   if (parent_id == 0) {
-    hi = mix(step + kIdStep, block->id_key) | 1;
-    const std::uint64_t random = mix(step + 2 * kIdStep, block->id_key);
-    step += 2 * kIdStep;
+    // Unique by the thread's key; the randomness that counts is in the low half.
+    hi = (step ^ key) | 1;
+    const std::uint64_t random = mix(step, key);
     lo = __builtin_bswap64(random);
-    const std::uint64_t agents = control->trace_threshold.load(std::memory_order_relaxed);
-    const std::uint64_t threshold = agents > block->threshold ? agents : block->threshold;
     // The low 56 bits of the trace id decide, as its last seven bytes.
-    tflags = (random & kRandomnessMask) >= threshold ? shm::kRandom | shm::kSampled : shm::kRandom;
+    const std::uint64_t randomness = random & kRandomnessMask;
+    sampled = randomness >= control->trace_threshold.load(std::memory_order_relaxed) && randomness >= block->threshold;
+    tflags = sampled ? shm::kRandom | shm::kSampled : shm::kRandom;
   } else {
     hi = parent->trace_id[0];
     lo = parent->trace_id[1];
-    tflags = parent->tflags & (shm::kRandom | shm::kSampled);
-    if ((parent->tflags & shm::kRemoteKnown) != 0) return false;  // activated: its flags need more thought
+    std::memcpy(&tflags, &parent->tflags, 8);
+    // Activated (its flags need more thought) or dead (not the one to follow).
+    if (TAILRACE_UNLIKELY(tflags > (shm::kRandom | shm::kSampled))) return false;
+    sampled = (tflags & shm::kSampled) != 0;
   }
-  step += kIdStep;
-  std::uint64_t span_id = mix(step, block->id_key);
-  span_id |= span_id == 0;
-
+  const std::uint32_t free_slots = block->slots_free;
+  if (TAILRACE_UNLIKELY(free_slots == 0)) return false;
+  // Never zero, without a branch.
+  const std::uint64_t span_id = mix(step + kIdStep, key) | 1;
   set_busy(block);
-  block->id_state = step;
-  state.block = block;
-  state.top = top + 1;
+  block->id_state = step + 2 * kIdStep;
+  ContextEntry* entry = parent + 1;
   entry->trace_id[0] = hi;
   entry->trace_id[1] = lo;
   entry->span_id = span_id;
   put_word(reinterpret_cast<unsigned char*>(&entry->tflags), tflags);  // and not dead
-  if (TAILRACE_LIKELY((tflags & shm::kSampled) != 0)) {
-    const std::uint32_t free_slots = block->slots_free;
-    block->slots_free = free_slots & (free_slots - 1);
-    shm::SpanSlot* slot = block->slots + __builtin_ctz(free_slots);
+  state.block = block;
+  state.top = top + 1;
+  if (TAILRACE_LIKELY(sampled)) {
+    const std::uint32_t rest = free_slots & (free_slots - 1);
+    block->slots_free = rest;
+    shm::SpanSlot* slot = block->slots + static_cast<unsigned>(__builtin_ctz(free_slots));
     const std::uint64_t word = shm::header_word(sizeof(shm::SpanRecord), shm::RecordType::span,
                                                 static_cast<std::uint8_t>(priority), 0);
     unsigned char* draft = slot->bytes;
     TAILRACE_TEST_POINT("shim.start.slot_taken");
     put_word(draft, word);
     put_word(draft + 8, 0);
-    put_word(draft + 16, shm::cpu_counter());
-    put_word(draft + 24, hi);
-    put_word(draft + 32, lo);
-    put_word(draft + 40, span_id);
-    put_word(draft + 48, parent_id);
-    put_word(draft + 56, name | static_cast<std::uint64_t>(kind) << 32 |
-                             static_cast<std::uint64_t>(tflags | shm::kRemoteKnown) << 40 |
-                             static_cast<std::uint64_t>(scope) << 48);
+    // In pairs, as the copy at the end reads them: a load may not span two stores that are under way.
+    put_pair(draft + 32, lo, span_id);
+    put_pair(draft + 48, parent_id,
+             name | static_cast<std::uint64_t>(kind) << 32 | (tflags | shm::kRemoteKnown) << 40 |
+                 static_cast<std::uint64_t>(scope) << 48);
+    put_pair(draft + 16, shm::cpu_counter(), hi);
     TAILRACE_TEST_POINT("shim.start.filled");
     slot->state.store(shm::slot_open(span_id), std::memory_order_release);  // pairs with a reader of the dead
     TAILRACE_TEST_POINT("shim.start.open");
     state.slot = slot;
     state.word = word;
-    state.room = block->room;
-    state.flags = 0;
+    // Who waits for a critical span is told at its end, by the library.
+    if (priority == Priority::critical) state.top |= kTopLook;
+    state.bits = free_slots ^ rest;
   } else {
-    state.word = 0;
-    state.flags = 0;
-    add_plain(block->lane_head->not_sampled, 1);
+    add_one(block->lane_head->not_sampled);
   }
   block->top = top + 1;
   clear_busy(block);
   return true;
 }
 
-// An item of one word. False: the library must look (full, counted, busy, forked).
+// An item of one word. False: the library must look (full, counted, busy, forked: room is 0 there).
 TAILRACE_INLINE bool set_word(SpanState& state, std::uint32_t key, shm::ItemType type, std::uint64_t value) noexcept {
   const std::uint64_t word = state.word;
   const std::uint64_t at = static_cast<std::uint32_t>(word);
-  if (TAILRACE_UNLIKELY(at + 16 > state.room || key == 0 || state.block->control == nullptr)) return false;
+  if (TAILRACE_UNLIKELY(key == 0 || at + 16 > state.block->room)) return false;
+  // A handle that a signal handler can reach stands in memory: it is found busy there.
   state.word = kWordBusy;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   unsigned char* draft = state.slot->bytes;
@@ -281,38 +271,72 @@ TAILRACE_INLINE bool set_word(SpanState& state, std::uint32_t key, shm::ItemType
   TAILRACE_TEST_POINT("shim.item.published");
   std::atomic_signal_fence(std::memory_order_seq_cst);
   state.word = grown;
+  if (grown == 0) __builtin_unreachable();  // still recording
   return true;
 }
 
-// A short string, copied here; what is longer goes out of line.
-TAILRACE_HIDDEN __attribute__((noinline)) inline void set_text(SpanState& state, const Name& key, const char* text,
-                                                               std::size_t length) noexcept {
-  const std::uint64_t word = state.word;
-  const std::uint64_t at = static_cast<std::uint32_t>(word);
-  const std::uint64_t bytes = 8 + ((length + 7) & ~std::uint64_t{7});
-  if (TAILRACE_UNLIKELY(length - 1 >= 512 || at + bytes > state.room || key.id == 0 ||
-                        state.block->control == nullptr)) {
-    const Value value(std::string_view(text, length));
-    tailrace_span_set(&state, &key, &value);
-    return;
-  }
-  state.word = kWordBusy;
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  unsigned char* to = state.slot->bytes + at;
-  put_word(to, shm::item_word(key.id, shm::ItemType::string, 0, static_cast<std::uint16_t>(length)));
-  put_word(to + bytes - 8, 0);  // the padding
-  std::memcpy(to + 8, text, length);
-  TAILRACE_TEST_POINT("shim.item.filled");
-  const std::uint64_t grown = word + bytes + kItemCountOne;
-  __atomic_store_n(reinterpret_cast<Word*>(state.slot->bytes), grown, __ATOMIC_RELEASE);
-  TAILRACE_TEST_POINT("shim.item.published");
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  state.word = grown;
+TAILRACE_HIDDEN __attribute__((noinline, cold)) inline SpanState set_cold(SpanState state, Name key,
+                                                                          const Value& value) noexcept {
+  tailrace_span_set(&state, &key, &value);
+  return state;
 }
 
-TAILRACE_HIDDEN __attribute__((noinline, cold)) inline void set_slow(SpanState& state, const Name& key,
-                                                                     const Value& value) noexcept {
-  tailrace_span_set(&state, &key, &value);
+// A string of run-time length: the new header word, or 0 for the slow path.
+TAILRACE_HIDDEN __attribute__((noinline)) inline std::uint64_t put_text(shm::SpanSlot* slot, std::uint64_t word,
+                                                                        std::uint32_t key, const char* text,
+                                                                        std::size_t length) noexcept {
+  const std::uint64_t at = static_cast<std::uint32_t>(word);
+  const std::uint64_t bytes = 8 + ((length + 7) & ~std::uint64_t{7});
+  unsigned char* to = slot->bytes + at;
+  put_word(to, shm::item_word(key, shm::ItemType::string, 0, static_cast<std::uint16_t>(length)));
+  copy_text(to + 8, text, length);
+  TAILRACE_TEST_POINT("shim.item.filled");
+  const std::uint64_t grown = word + bytes + kItemCountOne;
+  __atomic_store_n(reinterpret_cast<Word*>(slot->bytes), grown, __ATOMIC_RELEASE);
+  TAILRACE_TEST_POINT("shim.item.published");
+  return grown;
+}
+TAILRACE_INLINE bool set_text(SpanState& state, std::uint32_t key, const char* text, std::size_t length) noexcept {
+  const std::uint64_t word = state.word;
+  const std::uint64_t at = static_cast<std::uint32_t>(word);
+  if (TAILRACE_UNLIKELY(length - 1 >= 512 || key == 0 || at + length + 15 > state.block->room)) return false;
+  state.word = kWordBusy;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  const std::uint64_t grown = put_text(state.slot, word, key, text, length);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  state.word = grown;
+  return true;
+}
+
+TAILRACE_HIDDEN __attribute__((noinline, cold)) inline SpanState start_cold(Name name, const SpanOptions* options,
+                                                                            std::uint64_t* ids) noexcept {
+  SpanState state;
+  const SpanStart start{name, options, ids};
+  tailrace_span_start(&state, &start);
+  return state;
+}
+TAILRACE_HIDDEN __attribute__((noinline)) inline SpanState event_cold(SpanState state, Name name, Attributes attributes,
+                                                                      const Time& time) noexcept {
+  tailrace_span_event(&state, &name, attributes.data(), attributes.size(), &time);
+  return state;
+}
+TAILRACE_HIDDEN __attribute__((noinline)) inline SpanState link_cold(SpanState state, const Link& link) noexcept {
+  tailrace_span_link(&state, &link);
+  return state;
+}
+TAILRACE_HIDDEN __attribute__((noinline)) inline SpanState status_cold(SpanState state, StatusCode code,
+                                                                       std::string_view message) noexcept {
+  tailrace_span_status(&state, static_cast<unsigned>(code), message.data(), message.size());
+  return state;
+}
+TAILRACE_HIDDEN __attribute__((noinline)) inline SpanState rename_cold(SpanState state, Name name) noexcept {
+  tailrace_span_rename(&state, &name);
+  return state;
+}
+TAILRACE_HIDDEN __attribute__((noinline)) inline Context context_cold(SpanState state, const std::uint64_t* ids) noexcept {
+  Context context;
+  tailrace_span_context(&state, ids, &context);
+  return context;
 }
 
 }  // namespace detail
@@ -324,17 +348,17 @@ class SpanBase {
   SpanBase& operator=(const SpanBase&) = delete;
 
   // True while what is set will be kept. Compute expensive values only then.
-  bool recording() const noexcept { return state_.word != 0; }
+  TAILRACE_INLINE bool recording() const noexcept { return state_.word != 0; }
 
   // An attribute. The last value of a key counts.
   template <class K, class V>
   TAILRACE_INLINE void set(const K& key, const V& value) noexcept {
     if (TAILRACE_UNLIKELY(state_.word == 0)) return;
-    const detail::Name name = detail::name_of(key);
+    const std::uint32_t id = detail::known_id(key);
     if constexpr (std::is_same_v<V, bool>) {
-      if (TAILRACE_LIKELY(detail::set_word(state_, name.id, shm::ItemType::boolean, value ? 1 : 0))) return;
+      if (TAILRACE_LIKELY(detail::set_word(state_, id, shm::ItemType::boolean, value ? 1 : 0))) return;
     } else if constexpr (std::is_integral_v<V> && !(std::is_unsigned_v<V> && sizeof(V) == 8)) {
-      if (TAILRACE_LIKELY(detail::set_word(state_, name.id, shm::ItemType::integer,
+      if (TAILRACE_LIKELY(detail::set_word(state_, id, shm::ItemType::integer,
                                            static_cast<std::uint64_t>(static_cast<std::int64_t>(value))))) {
         return;
       }
@@ -342,92 +366,75 @@ class SpanBase {
       const double real = static_cast<double>(value);
       std::uint64_t bits;
       std::memcpy(&bits, &real, 8);
-      if (TAILRACE_LIKELY(detail::set_word(state_, name.id, shm::ItemType::real, bits))) return;
+      if (TAILRACE_LIKELY(detail::set_word(state_, id, shm::ItemType::real, bits))) return;
     } else if constexpr (detail::is_literal<V>) {
-      const std::uint32_t id = V::id();
-      if (TAILRACE_LIKELY(id != 0 && detail::set_word(state_, name.id, shm::ItemType::string_id, id))) return;
+      const std::uint32_t text = V::known();
+      if (TAILRACE_LIKELY(text != 0 && detail::set_word(state_, id, shm::ItemType::string_id, text))) return;
     } else if constexpr (detail::is_text<V>) {
       const std::string_view view(value);
-      detail::set_text(state_, name, view.data(), view.size());
-      return;
+      if (TAILRACE_LIKELY(detail::set_text(state_, id, view.data(), view.size()))) return;
     }
-    detail::set_slow(state_, name, Value(value));
+    state_ = detail::set_cold(state_, detail::name_of(key, id), Value(value));
   }
   template <class K>
-  void set(const K& key, std::initializer_list<Value> values) noexcept {
+  TAILRACE_INLINE void set(const K& key, std::initializer_list<Value> values) noexcept {
     if (state_.word == 0) return;
-    detail::set_slow(state_, detail::name_of(key), Value(values));
+    state_ = detail::set_cold(state_, detail::name_of(key), Value(values));
   }
-  void set(Attributes attributes) noexcept {
-    if (state_.word == 0) return;
-    for (std::size_t i = 0; i < attributes.size(); ++i) {
-      detail::set_slow(state_, attributes.data()[i].key, attributes.data()[i].value);
+  TAILRACE_INLINE void set(Attributes attributes) noexcept {
+    for (std::size_t i = 0; i < attributes.size() && state_.word != 0; ++i) {
+      state_ = detail::set_cold(state_, attributes.data()[i].key, attributes.data()[i].value);
     }
   }
 
   // Safe in a signal handler with "…"_n names and scalar attributes.
   template <class N>
-  void event(const N& name, Attributes attributes = {}, Time time = {}) noexcept {
+  TAILRACE_INLINE void event(const N& name, Attributes attributes = {}, Time time = {}) noexcept {
     if (state_.word == 0) return;
-    const detail::Name resolved = detail::name_of(name);
-    tailrace_span_event(&state_, &resolved, attributes.data(), attributes.size(), &time);
+    state_ = detail::event_cold(state_, detail::name_of(name), attributes, time);
   }
-  void link(const Context& context, Attributes attributes = {}) noexcept {
+  TAILRACE_INLINE void link(const Context& context, Attributes attributes = {}) noexcept {
     if (state_.word == 0) return;
-    const Link link{context, attributes};
-    tailrace_span_link(&state_, &link);
+    state_ = detail::link_cold(state_, Link{context, attributes});
   }
   // `ok` is final; a message belongs to `error` alone.
-  void status(StatusCode code, std::string_view message = {}) noexcept {
+  TAILRACE_INLINE void status(StatusCode code, std::string_view message = {}) noexcept {
     if (state_.word == 0) return;
-    tailrace_span_status(&state_, static_cast<unsigned>(code), message.data(), message.size());
+    state_ = detail::status_cold(state_, code, message);
   }
   template <class N>
-  void rename(const N& name) noexcept {
+  TAILRACE_INLINE void rename(const N& name) noexcept {
     if (state_.word == 0) return;
-    const detail::Name resolved = detail::name_of(name);
-    tailrace_span_rename(&state_, &resolved);
+    state_ = detail::rename_cold(state_, detail::name_of(name));
   }
   // The event that the conventions ask for. The status stays yours to set.
   template <class E>
-  void exception(const E& error, Attributes attributes = {}) noexcept {
+  TAILRACE_INLINE void exception(const E& error, Attributes attributes = {}) noexcept {
     if (state_.word == 0) return;
+    state_ = exception_event(state_, error, attributes);
+  }
+
+ protected:
+  TAILRACE_INLINE SpanBase() noexcept = default;
+  ~SpanBase() = default;
+
+  template <class E>
+  __attribute__((noinline)) static detail::SpanState exception_event(detail::SpanState state, const E& error,
+                                                                     Attributes attributes) noexcept {
     char type[128];
 #if defined(__GXX_RTTI) || defined(__cpp_rtti)
     const std::size_t length = tailrace_type_name(typeid_name(error), type, sizeof type);
 #else
     const std::size_t length = tailrace_type_name(__PRETTY_FUNCTION__, type, sizeof type);
 #endif
-    constexpr std::size_t kMost = 16;
-    Attribute all[kMost + 2] = {{"exception.type", Value(std::string_view(type, length))},
+    constexpr std::size_t kMore = 14;
+    const Attribute none{"", Value()};
+    Attribute all[kMore + 2] = {{"exception.type", Value(std::string_view(type, length))},
                                 {"exception.message", Value(std::string_view(error.what()))},
-                                {"", Value()}, {"", Value()}, {"", Value()}, {"", Value()}, {"", Value()},
-                                {"", Value()}, {"", Value()}, {"", Value()}, {"", Value()}, {"", Value()},
-                                {"", Value()}, {"", Value()}, {"", Value()}, {"", Value()}, {"", Value()},
-                                {"", Value()}};
+                                none, none, none, none, none, none, none, none, none, none, none, none, none, none};
     std::size_t n = 2;
-    for (std::size_t i = 0; i < attributes.size() && n < kMost + 2; ++i) all[n++] = attributes.data()[i];
-    event("exception", Attributes(all, n));
-  }
-
-  Context context() const noexcept {
-    Context context;
-    if (state_.block != nullptr) tailrace_span_context(&state_, &context);
-    return context;
-  }
-  // Ends it now, or says when it ended. A second end does nothing.
-  void end(Time time) noexcept {
-    if (state_.block != nullptr) tailrace_span_end(&state_, &time);
-  }
-
- protected:
-  SpanBase() noexcept = default;  // NOLINT: start() fills what is read
-  ~SpanBase() = default;
-
-  template <class N>
-  __attribute__((noinline, cold)) void start_slow(const N& name, const SpanOptions* options, bool detached) noexcept {
-    const detail::SpanStart start{detail::name_of(name), options, detached ? 1u : 0u, 0};
-    tailrace_span_start(&state_, &start);
+    for (std::size_t i = 0; i < attributes.size() && n < kMore + 2; ++i) all[n++] = attributes.data()[i];
+    return detail::event_cold(state, detail::name_of("exception"), Attributes(all, n), Time());
   }
 #if defined(__GXX_RTTI) || defined(__cpp_rtti)
   template <class E>
@@ -444,67 +451,84 @@ class Span : public SpanBase {
   TAILRACE_INLINE explicit Span(const N& name, const SpanOptions& options) noexcept {
     const bool plain = options.parent.mode() == 0 && options.links.size() == 0 && !options.start.given &&
                        options.trace_state.empty();
-    if (plain && TAILRACE_LIKELY(detail::start_fast(state_, detail::name_of(name).id, options.kind, options.priority,
+    const std::uint32_t id = detail::known_id(name);
+    if (plain && TAILRACE_LIKELY(detail::start_fast(state_, id, options.kind, options.priority,
                                                     options.scope != nullptr ? options.scope->id() : std::uint16_t{0}))) {
       return;
     }
-    this->start_slow(name, &options, false);
+    state_ = detail::start_cold(detail::name_of(name, id), &options, nullptr);
   }
   template <class N>
   TAILRACE_INLINE explicit Span(const N& name) noexcept {
-    if (TAILRACE_LIKELY(detail::start_fast(state_, detail::name_of(name).id, SpanKind::internal, Priority::normal, 0))) return;
-    this->start_slow(name, nullptr, false);
+    const std::uint32_t id = detail::known_id(name);
+    if (TAILRACE_LIKELY(detail::start_fast(state_, id, SpanKind::internal, Priority::normal, 0))) return;
+    state_ = detail::start_cold(detail::name_of(name, id), nullptr, nullptr);
   }
   TAILRACE_INLINE ~Span() { end(); }
 
-  using SpanBase::end;
+  TAILRACE_INLINE Context context() const noexcept {
+    return state_.block != nullptr ? detail::context_cold(state_, nullptr) : Context{};
+  }
+  // Ends it now, or says when it ended. A second end does nothing.
   TAILRACE_INLINE void end() noexcept {
-    if (TAILRACE_LIKELY(state_.word != 0)) {
-      detail::end_span(state_);
+    const detail::SpanState state = state_;
+    state_.block = nullptr;
+    state_.word = 0;
+    if (TAILRACE_LIKELY(state.word != 0)) {
+      detail::end_span(state.block, state.slot, state.word, state.top, state.bits);
       return;
     }
-    if (state_.block == nullptr) return;
+    if (state.block == nullptr) return;
     detail::ThreadBlock* block = tailrace_thread;
-    if (TAILRACE_LIKELY(block->top == state_.top && block->stack[static_cast<std::uint32_t>(state_.top) - 1].dead == 0)) {
-      block->top = state_.top - 1;
-      state_.block = nullptr;
+    if (TAILRACE_LIKELY(block->top == state.top)) {
+      block->top = state.top - 1;
       return;
     }
-    tailrace_span_end(&state_, nullptr);
+    detail::end_cold(state, Time());
+  }
+  TAILRACE_INLINE void end(Time time) noexcept {
+    const detail::SpanState state = state_;
+    state_.block = nullptr;
+    state_.word = 0;
+    if (state.block != nullptr) detail::end_cold(state, time);
   }
 };
 
 // A span that is never current and may be moved and ended on any thread.
 class DetachedSpan : public SpanBase {
  public:
-  DetachedSpan() noexcept {
-    state_.block = nullptr;
-    state_.word = 0;
-  }
+  DetachedSpan() noexcept = default;
   template <class N>
   explicit DetachedSpan(const N& name, const SpanOptions& options = {}) noexcept {
-    this->start_slow(name, &options, true);
+    state_ = detail::start_cold(detail::name_of(name), &options, ids_);
   }
-  DetachedSpan(DetachedSpan&& other) noexcept : SpanBase() {
-    state_ = other.state_;
-    other.state_.block = nullptr;
-    other.state_.word = 0;
-  }
+  DetachedSpan(DetachedSpan&& other) noexcept : SpanBase() { take(other); }
   DetachedSpan& operator=(DetachedSpan&& other) noexcept {
     if (this != &other) {
       end();
-      state_ = other.state_;
-      other.state_.block = nullptr;
-      other.state_.word = 0;
+      take(other);
     }
     return *this;
   }
   ~DetachedSpan() { end(); }
 
-  using SpanBase::end;
-  void end() noexcept {
-    if (state_.block != nullptr) tailrace_span_end(&state_, nullptr);
+  Context context() const noexcept {
+    return state_.block != nullptr ? detail::context_cold(state_, ids_) : Context{};
   }
+  void end(Time time = {}) noexcept {
+    const detail::SpanState state = state_;
+    state_.block = nullptr;
+    state_.word = 0;
+    if (state.block != nullptr) detail::end_cold(state, time);
+  }
+
+ private:
+  void take(DetachedSpan& other) noexcept {
+    state_ = other.state_;
+    for (int i = 0; i < 4; ++i) ids_[i] = other.ids_[i];
+    other.state_ = detail::SpanState{};
+  }
+  std::uint64_t ids_[4] = {};  // of a span that is not recorded: trace id, span id, flags
 };
 
 // auto span = tailrace::span("pay"_n); it is current until it ends, at the latest where it stands.

@@ -49,6 +49,11 @@ struct NameEntry {
 };
 inline constexpr std::uint32_t kNameEntries = 128;
 
+// In ThreadBlock::top: an entry below the top is dead. In SpanState::top: the end must look closer. Greater
+// than any depth and never equal to a plain top, so that starts and ends leave their inlined path.
+inline constexpr std::uint64_t kTopLook = 1ull << 31;
+constexpr std::uint32_t depth_of(std::uint64_t top) noexcept { return static_cast<std::uint32_t>(top & 0xff); }
+
 struct SpanLimits {
   std::uint16_t attributes;
   std::uint16_t events;
@@ -63,24 +68,23 @@ struct alignas(64) ThreadBlock {
   // Line 2.
   shm::LaneHead* lane_head;
   std::uintptr_t busy;  // the stack pointer of the call that is changing this block, else 0
-  std::uint64_t top;    // owner's serial number << 32 | depth of the stack
+  std::uint64_t top;    // owner's serial number << 32 | kTopLook | depth of the stack
   std::uint64_t id_state;
   std::uint64_t id_key;
+  std::uint64_t ending;      // shm::slot_ending() of this lane, without a target
   std::uint32_t slots_free;  // bit i: slot i of the lane is free
-  std::uint32_t lane;
+  std::uint32_t room;        // of a draft, for the inlined items; 0 where limits must be counted
   shm::SpanSlot* slots;
-  std::uint64_t threshold;  // of this process's own sampler, 56 bits
   // Line 3.
-  std::uint32_t off_mask;  // signals that this process switched off
-  std::uint32_t slow;      // not 0: every call takes the slow path
-  std::uint32_t room;      // of a draft, for the inlined items; 0 where limits must be counted
-  std::uint32_t depth_limit;
+  std::uint64_t threshold;    // of this process's own sampler, 56 bits
+  std::uint32_t depth_limit;  // 0 where every start takes the slow path
+  std::uint32_t log_fast;     // 0 where every log takes the slow path
+  std::uint32_t min_severity;
+  std::uint32_t lane;
+  const unsigned char* mirror;  // private copy of the string arena
   SpanLimits limits;
   std::uint32_t max_record;
-  std::uint32_t min_severity;
-  const unsigned char* mirror;  // private copy of the string arena
-  std::uint32_t log_fast;       // 1: log arguments need no limit
-  std::uint32_t size;           // of this struct, and its version
+  std::uint32_t size;  // of this struct, and its version
   std::uint32_t version;
   std::uint32_t reserved[3];
   // Line 4: not for inlined code.
@@ -100,7 +104,8 @@ struct alignas(64) ThreadBlock {
   NameEntry names[kNameEntries];
 };
 static_assert(offsetof(ThreadBlock, ring) == 8 && sizeof(shm::RingProducer<std::uint64_t>) == 120);
-static_assert(offsetof(ThreadBlock, lane_head) == 128 && offsetof(ThreadBlock, off_mask) == 192);
+static_assert(offsetof(ThreadBlock, busy) + 8 == offsetof(ThreadBlock, top));
+static_assert(offsetof(ThreadBlock, lane_head) == 128 && offsetof(ThreadBlock, threshold) == 192);
 static_assert(offsetof(ThreadBlock, tid) == 256);
 
 }  // namespace tailrace::detail
@@ -112,6 +117,10 @@ TAILRACE_EXPORT extern __thread tailrace::detail::ThreadBlock* tailrace_thread
 }
 
 namespace tailrace::detail {
+
+// Sixteen bytes at a time, with the alignment of eight: SSE2 or NEON, never a call of memcpy.
+typedef std::uint64_t Pair __attribute__((vector_size(16), aligned(8), may_alias));
+typedef std::uint64_t Word __attribute__((aligned(8), may_alias));
 
 TAILRACE_INLINE std::uintptr_t stack_pointer() noexcept {
   std::uintptr_t sp;
@@ -127,20 +136,37 @@ TAILRACE_INLINE std::uintptr_t stack_pointer() noexcept {
 
 // A signal handler on this thread sees busy set before anything that it guards, and cleared after.
 TAILRACE_INLINE void set_busy(ThreadBlock* block) noexcept {
+#if defined(__x86_64__)
+  asm volatile("mov %%rsp, %0" : "=m"(block->busy) : : "memory");
+#else
   __atomic_store_n(&block->busy, stack_pointer(), __ATOMIC_RELAXED);
   std::atomic_signal_fence(std::memory_order_seq_cst);
+#endif
 }
 TAILRACE_INLINE void clear_busy(ThreadBlock* block) noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);
   __atomic_store_n(&block->busy, std::uintptr_t{0}, __ATOMIC_RELAXED);
 }
 
+// What makes every start and every log take the slow path: the agent's other clock, shed priorities.
+TAILRACE_INLINE std::uint32_t special(const shm::ControlHot* control) noexcept {
+  static_assert(offsetof(shm::ControlHot, shed_mask) == offsetof(shm::ControlHot, clock_override) + 1);
+  return __atomic_load_n(reinterpret_cast<const std::uint16_t*>(&control->clock_override), __ATOMIC_RELAXED);
+}
+
 // A counter with one writer: no lock prefix, no read-modify-write that others could see torn.
+TAILRACE_INLINE void add_one(std::atomic<std::uint64_t>& counter) noexcept {
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+  asm volatile("addq $1, %0" : "+m"(counter));
+#else
+  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+#endif
+}
 TAILRACE_INLINE void add_plain(std::atomic<std::uint64_t>& counter, std::uint64_t n) noexcept {
   counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
 }
 
-// wyrand: one addition in the chain from number to number, so that three cost little more than one.
+// wyrand: one addition in the chain from number to number, so that two cost little more than one.
 // The key is the thread's own, so that no two threads walk the same sequence.
 __extension__ typedef unsigned __int128 Wide;
 inline constexpr std::uint64_t kIdStep = 0xa0761d6478bd642full;
@@ -151,15 +177,34 @@ TAILRACE_INLINE std::uint64_t mix(std::uint64_t state, std::uint64_t key) noexce
 
 inline constexpr std::uint64_t kRandomnessMask = (1ull << 56) - 1;
 
-// Sixteen bytes at a time, with the alignment of eight: SSE2 or NEON, never a call of memcpy.
-typedef std::uint64_t Pair __attribute__((vector_size(16), aligned(8), may_alias));
-typedef std::uint64_t Word __attribute__((aligned(8), may_alias));
-
 TAILRACE_INLINE void put_word(unsigned char* to, std::uint64_t value) noexcept {
   *reinterpret_cast<Word*>(to) = value;
 }
 TAILRACE_INLINE void put_pair(unsigned char* to, std::uint64_t a, std::uint64_t b) noexcept {
   *reinterpret_cast<Pair*>(to) = Pair{a, b};
+}
+
+// Copies a string into an item and zeroes its padding. `length` is not 0.
+TAILRACE_INLINE void copy_text(unsigned char* to, const char* text, std::size_t length) noexcept {
+  const std::size_t last = (length - 1) & ~std::size_t{7};  // where the last word starts
+  if (TAILRACE_LIKELY(length >= 8)) {
+    std::uint64_t word;
+    for (std::size_t at = 0; at < last; at += 8) {
+      std::memcpy(&word, text + at, 8);
+      put_word(to + at, word);
+    }
+    // The last word's bytes are the end of the last eight.
+    std::memcpy(&word, text + length - 8, 8);
+    put_word(to + last, word >> (8 * (last + 8 - length)));
+  } else if (length >= 4) {
+    std::uint32_t first, end;
+    std::memcpy(&first, text, 4);
+    std::memcpy(&end, text + length - 4, 4);
+    put_word(to, first | std::uint64_t{end} << (8 * (length - 4)));
+  } else {
+    const auto byte = [text](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(text[i])}; };
+    put_word(to, byte(0) | byte(length / 2) << (8 * (length / 2)) | byte(length - 1) << (8 * (length - 1)));
+  }
 }
 
 }  // namespace tailrace::detail

@@ -67,6 +67,7 @@ Chain* HoldCore::open_chain(ChainKind kind, const BatchKey& key, std::uint64_t n
   chain.state = kind == kKindBatch ? BatchState::open : BatchState::parked;
   chain.resumed = chain.touched = false;
   chain.last_lane = kNoLane;
+  chain.cursor_room = 0;
   chain.key = key;
   chain.note = note;
   chain.opened_ns = clock_ns(CLOCK_REALTIME);
@@ -145,11 +146,19 @@ void HoldCore::write(const Chain& chain, std::uint64_t offset, ByteSpan bytes) c
   while (!bytes.empty()) {
     const std::uint64_t within = offset % kPageBytes;
     const std::size_t part = std::min<std::size_t>(bytes.size(), kPageBytes - within);
-    std::memcpy(page(chain.pages[offset / kPageBytes]) + within, bytes.data(), part);
+    copy_bytes(page(chain.pages[offset / kPageBytes]) + within, bytes.data(), part);
     TAILRACE_TEST_POINT("hold.write");
     bytes = bytes.subspan(part);
     offset += part;
   }
+}
+
+void HoldCore::append(Chain& chain, ByteSpan bytes) const {
+  write(chain, chain.pending_bytes, bytes);
+  chain.pending_bytes += static_cast<std::uint32_t>(bytes.size());
+  const std::uint64_t within = chain.pending_bytes % kPageBytes;
+  chain.cursor_room = within == 0 ? 0 : kPageBytes - within;
+  chain.cursor = within == 0 ? nullptr : page(chain.pages[chain.pending_bytes / kPageBytes]) + within;
 }
 
 void HoldCore::release(Chain& chain) {

@@ -14,6 +14,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <queue>
@@ -56,6 +57,8 @@ struct Chain {
   std::uint32_t last_lane = kNoLane;
   std::uint32_t pending_bytes = 0;
   std::uint32_t pending_records = 0;
+  std::byte* cursor = nullptr;  // where the next byte goes, with room up to its page's end
+  std::size_t cursor_room = 0;
 
   [[nodiscard]] BatchId id() const { return {slot, generation}; }
 };
@@ -102,6 +105,13 @@ class PassBatches {
   std::vector<Chain*> all_;
   Chain* last_ = nullptr;
 };
+
+// Not memcpy with a known bound: told that a copy ends with the page, compilers expand it into a string
+// instruction, which costs more than the 200 bytes it is meant for.
+inline void copy_bytes(std::byte* to, const std::byte* from, std::size_t size) {
+  asm("" : "+r"(size));
+  std::memcpy(to, from, size);
+}
 
 // Who took what from a lane, lowest position first. Entries of chains that are gone are skipped.
 struct LaneState {
@@ -167,6 +177,7 @@ class HoldCore {
   bool grow(Chain& chain, std::uint64_t bytes, bool use_reserve);
   void cut(Chain& chain, std::uint64_t bytes);  // gives back pages beyond
   void write(const Chain& chain, std::uint64_t offset, ByteSpan bytes) const;
+  void append(Chain& chain, ByteSpan bytes) const;  // to pages it has; moves pending_bytes and cursor
   // After the transaction that freed its slot: clears page words, then gives pages and slot back.
   void release(Chain& chain);
   [[nodiscard]] Chain* find_chain(BatchId id) const;

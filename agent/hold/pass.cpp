@@ -28,7 +28,8 @@ constexpr std::uint32_t ledger_word(Signal signal, std::uint32_t word) {
 struct Changes {
   ProcessIndex index = kNoProcess;
   std::array<std::uint64_t, kLedgerSignals * kLedgerWords> added{};
-  std::vector<std::uint32_t> added_words;                         // indexes of nonzero `added`
+  std::array<bool, kLedgerSignals * kLedgerWords> listed{};
+  std::vector<std::uint32_t> added_words;                         // those listed
   std::vector<std::pair<std::uint32_t, std::uint64_t>> absolute;  // process word, value
   std::array<std::uint64_t, kProcessWordCount> general_added{};
   std::uint32_t general_mask = 0;
@@ -37,11 +38,13 @@ struct Changes {
   std::vector<bool> lane_set;
 
   void add(std::uint32_t word, std::uint64_t delta) {
-    if (added[word] == 0) {
+    if (!listed[word]) {
+      listed[word] = true;
       added_words.push_back(word);
     }
     added[word] += delta;
   }
+  void take_back(std::uint32_t word, std::uint64_t delta) { added[word] -= std::min(added[word], delta); }
   void set(std::uint32_t word, std::uint64_t value) {
     for (auto& [known, old] : absolute) {
       if (known == word) {
@@ -54,6 +57,7 @@ struct Changes {
   void clear() {
     for (const std::uint32_t word : added_words) {
       added[word] = 0;
+      listed[word] = false;
     }
     added_words.clear();
     absolute.clear();
@@ -193,7 +197,7 @@ Appended Pass::State::append(const BatchKey& key, ByteSpan head, std::uint64_t n
                              Origin origin, std::uint32_t records, std::span<const BatchId> parked,
                              bool joining) {
   Appended answer;
-  Changes& process = changes(key.process);
+  static_cast<void>(changes(key.process));  // begin() comes first
   Chain* chain = batches.find(key);
   // A batch that cannot take it is left to be closed, and a new one opened.
   if (chain != nullptr && (record.size() > kChainBytesMax - chain->pending_bytes ||
@@ -204,13 +208,6 @@ Appended Pass::State::append(const BatchKey& key, ByteSpan head, std::uint64_t n
   if (!touch_room(parked.size() + (chain == nullptr || !chain->touched ? 1 : 0))) {
     answer.status = AppendStatus::cap;
     return answer;
-  }
-
-  std::uint64_t seen = records;
-  for (const BatchId id : parked) {
-    const Chain* part = core.find_chain(id);
-    assert(part != nullptr && part->kind == kKindParked && part->key.process == key.process);
-    seen -= std::min<std::uint64_t>(seen, part->pending_records);
   }
 
   if (chain == nullptr) {
@@ -242,18 +239,15 @@ Appended Pass::State::append(const BatchKey& key, ByteSpan head, std::uint64_t n
     touched.push_back(chain);
   }
   if (answer.opened) {
-    core.write(*chain, 0, head);
-    chain->pending_bytes = static_cast<std::uint32_t>(head.size());
+    core.append(*chain, head);
   }
-  core.write(*chain, chain->pending_bytes, record);
-  chain->pending_bytes += static_cast<std::uint32_t>(record.size());
+  core.append(*chain, record);
   chain->pending_records += records;
   note_origin(*chain, origin);
   for (const BatchId id : parked) {
-    freed.push_back({core.find_chain(id), chain});
-  }
-  if (seen != 0) {
-    process.add(ledger_word(key.signal, kLedgerSeen), seen);
+    Chain* part = core.find_chain(id);
+    assert(part != nullptr && part->kind == kKindParked && part->key.process == key.process);
+    freed.push_back({part, chain});
   }
 
   answer.status = AppendStatus::appended;
@@ -265,7 +259,7 @@ Appended Pass::State::append(const BatchKey& key, ByteSpan head, std::uint64_t n
 
 Appended Pass::State::park(const BatchKey& key, ByteSpan raw, Origin origin, std::uint32_t records) {
   Appended answer;
-  Changes& process = changes(key.process);
+  static_cast<void>(changes(key.process));
   if (!touch_room()) {
     answer.status = AppendStatus::cap;
     return answer;
@@ -286,15 +280,11 @@ Appended Pass::State::park(const BatchKey& key, ByteSpan raw, Origin origin, std
   if (chain == nullptr) {
     return answer;
   }
-  core.write(*chain, 0, raw);
-  chain->pending_bytes = static_cast<std::uint32_t>(raw.size());
+  core.append(*chain, raw);
   chain->pending_records = records;
   chain->touched = true;
   touched.push_back(chain);
   note_origin(*chain, origin);
-  if (records != 0) {
-    process.add(ledger_word(key.signal, kLedgerSeen), records);
-  }
   answer.status = AppendStatus::appended;
   answer.batch = chain->id();
   answer.opened = true;
@@ -324,14 +314,22 @@ void Pass::State::drop_word(ProcessIndex process, Signal signal, DropReason reas
 void Pass::State::set_all() {
   for (Chain* chain : touched) {
     Process& process = *core.processes[chain->key.process];
-    process.held[static_cast<std::size_t>(chain->key.signal)] += chain->pending_records - chain->records;
+    const std::uint64_t grown = chain->pending_records - chain->records;
+    process.held[static_cast<std::size_t>(chain->key.signal)] += grown;
+    if (grown != 0) {
+      changes(chain->key.process).add(ledger_word(chain->key.signal, kLedgerSeen), grown);
+    }
     chain->bytes = chain->pending_bytes;
     chain->records = chain->pending_records;
     core.transaction.set(core.geometry.slot(chain->slot) + kSlotState * 8, core.slot_word(*chain));
   }
   for (const Freed& part : freed) {
-    core.processes[part.chain->key.process]->held[static_cast<std::size_t>(part.chain->key.signal)] -=
-        part.chain->records;
+    const BatchKey& key = part.chain->key;
+    const std::uint64_t records = part.chain->records;
+    core.processes[key.process]->held[static_cast<std::size_t>(key.signal)] -= records;
+    if (part.into != nullptr && records != 0) {  // seen when it was parked, and counted again in its batch
+      changes(key.process).take_back(ledger_word(key.signal, kLedgerSeen), records);
+    }
     if (mutated(Mutation::booked_before_join)) {
       store_word(core.word(core.geometry.slot(part.chain->slot) + kSlotState * 8), 0);
       TAILRACE_TEST_POINT("hold.txn.entry");
@@ -429,6 +427,7 @@ void Pass::State::abandon() {
     chain->touched = false;
     chain->pending_records = chain->records;
     chain->pending_bytes = chain->bytes;
+    chain->cursor_room = 0;
     chain->last_lane = kNoLane;
     if (chain->bytes == 0) {  // opened in this pass: its slot was never taken
       if (chain->pass != nullptr) {
@@ -457,7 +456,25 @@ bool Pass::begin_careful(ProcessIndex process, Origin record) { return state_->b
 
 Appended Pass::append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
                       std::uint32_t records) {
-  return state_->append(key, head, note, record, origin, records, {}, false);
+  // The usual case, a few stores: the batch is part of this pass, and the record ends on its page.
+  Chain* chain = state_->batches.find(key);
+  if (chain == nullptr || !chain->touched || record.size() > chain->cursor_room ||
+      (origin.lane != chain->last_lane && origin.lane != kNoLane) ||
+      records > kSlotRecordsMax - chain->pending_records) {
+    return state_->append(key, head, note, record, origin, records, {}, false);
+  }
+  copy_bytes(chain->cursor, record.data(), record.size());
+  TAILRACE_TEST_POINT("hold.write");
+  chain->cursor += record.size();
+  chain->cursor_room -= record.size();
+  chain->pending_bytes += static_cast<std::uint32_t>(record.size());
+  chain->pending_records += records;
+  Appended answer;
+  answer.status = AppendStatus::appended;
+  answer.batch = chain->id();
+  answer.bytes = chain->pending_bytes;
+  answer.records = chain->pending_records;
+  return answer;
 }
 
 Appended Pass::join(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,

@@ -208,6 +208,10 @@ void remember(Code code, const char* why) noexcept {
 void initialise(Config config, Outcome& outcome) noexcept {
   Problems warnings;
   Problems problems;
+  if (tailrace_instance.abi_major != shm::kAbiMajor) {
+    warnings.add("another copy of tailrace with ABI %u is in this process: each has a segment of its own",
+                 tailrace_instance.abi_major);
+  }
   apply_environment(config, warnings);
   validate(config, problems);
   g.settings.quiet = config.quiet;

@@ -451,6 +451,12 @@ using namespace tailrace;
 
 __thread detail::ThreadBlock* tailrace_thread = &shim::zero_block;
 
+// The first copy of the library in a process publishes itself: an executable's static copy exports its
+// symbols, and every later copy of this major version is bound to them by the dynamic linker. A copy
+// of another major has other symbols; it sees this one, keeps to itself and says so.
+extern "C" __attribute__((weak, visibility("default"))) const shim::Instance tailrace_instance = {
+    shm::kAbiMajor, detail::kInlineVersion, sizeof(detail::ThreadBlock)};
+
 extern "C" void tailrace_ring_bell() noexcept { shim::ring_bell(); }
 
 extern "C" bool tailrace_attach_thread(const char* name, std::size_t length) noexcept {

@@ -142,6 +142,12 @@ extern ThreadBlock zero_block __attribute__((visibility("hidden")));
 extern ThreadBlock closed_block __attribute__((visibility("hidden")));
 extern ThreadBlock off_block __attribute__((visibility("hidden")));
 
+struct Instance {
+  std::uint32_t abi_major;
+  std::uint32_t inline_version;
+  std::uint64_t block_size;
+};
+
 Private* ensure_area() noexcept;  // null: no memory
 inline Private* area() noexcept { return reinterpret_cast<Private*>(g.area.load(std::memory_order_acquire)); }
 ThreadBlock* block_at(std::uint32_t index) noexcept;
@@ -202,3 +208,7 @@ void say(const char* sentence) noexcept;
 void uuid_text(const std::uint8_t* uuid, char* out) noexcept;
 
 }  // namespace tailrace::shim
+
+extern "C" {
+extern const tailrace::shim::Instance tailrace_instance __attribute__((visibility("default")));
+}

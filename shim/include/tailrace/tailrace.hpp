@@ -24,10 +24,6 @@
 #pragma GCC system_header  // C++17 knows literal operator templates only as an extension
 #endif
 
-#if defined(TAILRACE_DISABLED)
-#include <tailrace/detail/disabled.hpp>
-#else
 #include <tailrace/detail/config.hpp>
 #include <tailrace/detail/log.hpp>
 #include <tailrace/detail/span.hpp>
-#endif

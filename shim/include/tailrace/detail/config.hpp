@@ -98,21 +98,26 @@ TAILRACE_EXPORT bool tailrace_attach_thread(const char* name, std::size_t length
 
 namespace tailrace {
 
-inline Outcome init(const Config& config = {}) noexcept {
+TAILRACE_INLINE Outcome init(const Config& config = {}) noexcept {
   Outcome outcome;
+  if constexpr (detail::kDisabled) {
+    outcome.code = Code::disabled;
+    return outcome;
+  }
   tailrace_init(&config, sizeof config, detail::kInlineVersion, &outcome);
   return outcome;
 }
 
-inline Stats stats() noexcept {
+TAILRACE_INLINE Stats stats() noexcept {
   Stats stats{};
-  tailrace_stats(&stats, sizeof stats);
+  if constexpr (!detail::kDisabled) tailrace_stats(&stats, sizeof stats);
   return stats;
 }
 
 // Takes a lane for this thread now rather than at its first record; names the thread in telemetry.
 // False: there is none to be had.
-inline bool attach_thread(std::string_view name = {}) noexcept {
+TAILRACE_INLINE bool attach_thread(std::string_view name = {}) noexcept {
+  if constexpr (detail::kDisabled) return false;
   return tailrace_attach_thread(name.data(), name.size());
 }
 

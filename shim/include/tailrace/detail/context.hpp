@@ -114,23 +114,27 @@ TAILRACE_EXPORT void tailrace_deactivate(std::uint64_t top) noexcept;
 namespace tailrace {
 
 // The context of the innermost span that is open on this thread, or of its Activate; else not valid().
-inline Context current() noexcept {
+TAILRACE_INLINE Context current() noexcept {
   Context context;
-  tailrace_current(&context);
+  if constexpr (!detail::kDisabled) tailrace_current(&context);
   return context;
 }
 
 class Activate {
  public:
-  explicit Activate(const Context& context) noexcept : top_(tailrace_activate(&context)) {}
-  ~Activate() {
-    if (top_ != 0) tailrace_deactivate(top_);
+  TAILRACE_INLINE explicit Activate(const Context& context) noexcept {
+    if constexpr (!detail::kDisabled) top_ = tailrace_activate(&context);
+  }
+  TAILRACE_INLINE ~Activate() {
+    if constexpr (!detail::kDisabled) {
+      if (top_ != 0) tailrace_deactivate(top_);
+    }
   }
   Activate(const Activate&) = delete;
   Activate& operator=(const Activate&) = delete;
 
  private:
-  std::uint64_t top_;  // 0: past the depth limit, nothing was pushed
+  std::uint64_t top_ = 0;  // 0: past the depth limit, nothing was pushed
 };
 
 namespace detail {
@@ -155,8 +159,9 @@ namespace tailrace {
 // before init(). Two with the same content are the same scope.
 class Scope {
  public:
-  explicit Scope(std::string_view name, std::string_view version = {}, std::string_view schema_url = {},
+  TAILRACE_INLINE explicit Scope(std::string_view name, std::string_view version = {}, std::string_view schema_url = {},
                  Attributes attributes = {}) noexcept {
+    if constexpr (detail::kDisabled) return;
     const detail::ScopeData data{name.data(), name.size(), version.data(), version.size(), schema_url.data(),
                                  schema_url.size(), attributes.data(), attributes.size()};
     id_ = tailrace_scope(&data);
@@ -164,7 +169,7 @@ class Scope {
   std::uint16_t id() const noexcept { return id_; }
 
  private:
-  std::uint16_t id_;
+  std::uint16_t id_ = 0;
 };
 
 }  // namespace tailrace

@@ -161,7 +161,7 @@ TAILRACE_HIDDEN __attribute__((noinline)) bool write_log(ThreadBlock* block, std
   put_word(to + 24, context.trace_id[0]);
   put_word(to + 32, context.trace_id[1]);
   put_word(to + 40, context.span_id);
-  unsigned char* item = to + sizeof(shm::LogRecord);
+  [[maybe_unused]] unsigned char* item = to + sizeof(shm::LogRecord);
   ((item = items.put(item)), ...);
   TAILRACE_TEST_POINT("shim.log.filled");
   const std::uint64_t target = at + size;
@@ -303,6 +303,7 @@ class TAILRACE_HIDDEN Template {
 
 template <class... A>
 TAILRACE_INLINE void log_template(std::uint32_t severity, const Template<A...>& text, const A&... arguments) noexcept {
+  if constexpr (kDisabled) return;
   ThreadBlock* block = tailrace_thread;
   if (severity < block->min_severity) return;
   // Also not without a lane, before init() and in a child.
@@ -323,7 +324,8 @@ TAILRACE_INLINE void log_template(std::uint32_t severity, const Template<A...>& 
 }
 
 template <class N>
-inline void log_attributes(Severity severity, const N& body, Attributes attributes) noexcept {
+TAILRACE_INLINE void log_attributes(Severity severity, const N& body, Attributes attributes) noexcept {
+  if constexpr (kDisabled) return;
   LogData data{};
   data.name = name_of(body);
   data.attributes = attributes.data();
@@ -335,7 +337,8 @@ inline void log_attributes(Severity severity, const N& body, Attributes attribut
 
 }  // namespace detail
 
-inline void log(const LogRecord& record) noexcept {
+TAILRACE_INLINE void log(const LogRecord& record) noexcept {
+  if constexpr (detail::kDisabled) return;
   detail::LogData data{};
   data.body = &record.body;
   data.attributes = record.attributes.data();

@@ -50,9 +50,10 @@ class TAILRACE_HIDDEN Literal : public LiteralTag {
   static constexpr std::string_view text() noexcept { return Source::text(); }
   // 0: not interned yet. Acquire: whoever publishes a record with the id must have the string
   // published before it.
-  TAILRACE_INLINE static std::uint32_t known() noexcept { return cell_.id.load(std::memory_order_acquire); }
+  TAILRACE_INLINE static std::uint32_t known() noexcept { return kDisabled ? 0 : cell_.id.load(std::memory_order_acquire); }
   static constexpr NameCell* cell() noexcept { return &cell_; }
   TAILRACE_INLINE static std::uint32_t id() noexcept {
+    if constexpr (kDisabled) return 0;
     const std::uint32_t id = known();
     return TAILRACE_LIKELY(id != 0) ? id : tailrace_intern(&cell_);
   }
@@ -114,6 +115,7 @@ TAILRACE_INLINE std::uint32_t name_index(const TextKey& key, std::size_t n) noex
 static_assert(kNameEntries == 128, "name_index() yields seven bits");
 
 TAILRACE_INLINE std::uint32_t find_name(const char* s, std::size_t n) noexcept {
+  if constexpr (kDisabled) return 0;
   const ThreadBlock* block = tailrace_thread;
   const TextKey key = text_key(s, n);
   const NameEntry& entry = block->names[name_index(key, n)];

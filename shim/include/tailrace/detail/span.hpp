@@ -348,12 +348,12 @@ class SpanBase {
   SpanBase& operator=(const SpanBase&) = delete;
 
   // True while what is set will be kept. Compute expensive values only then.
-  TAILRACE_INLINE bool recording() const noexcept { return state_.word != 0; }
+  TAILRACE_INLINE bool recording() const noexcept { return !detail::kDisabled && state_.word != 0; }
 
   // An attribute. The last value of a key counts.
   template <class K, class V>
   TAILRACE_INLINE void set(const K& key, const V& value) noexcept {
-    if (TAILRACE_UNLIKELY(state_.word == 0)) return;
+    if (TAILRACE_UNLIKELY(!recording())) return;
     const std::uint32_t id = detail::known_id(key);
     if constexpr (std::is_same_v<V, bool>) {
       if (TAILRACE_LIKELY(detail::set_word(state_, id, shm::ItemType::boolean, value ? 1 : 0))) return;
@@ -378,11 +378,11 @@ class SpanBase {
   }
   template <class K>
   TAILRACE_INLINE void set(const K& key, std::initializer_list<Value> values) noexcept {
-    if (state_.word == 0) return;
+    if (!recording()) return;
     state_ = detail::set_cold(state_, detail::name_of(key), Value(values));
   }
   TAILRACE_INLINE void set(Attributes attributes) noexcept {
-    for (std::size_t i = 0; i < attributes.size() && state_.word != 0; ++i) {
+    for (std::size_t i = 0; i < attributes.size() && recording(); ++i) {
       state_ = detail::set_cold(state_, attributes.data()[i].key, attributes.data()[i].value);
     }
   }
@@ -390,27 +390,27 @@ class SpanBase {
   // Safe in a signal handler with "…"_n names and scalar attributes.
   template <class N>
   TAILRACE_INLINE void event(const N& name, Attributes attributes = {}, Time time = {}) noexcept {
-    if (state_.word == 0) return;
+    if (!recording()) return;
     state_ = detail::event_cold(state_, detail::name_of(name), attributes, time);
   }
   TAILRACE_INLINE void link(const Context& context, Attributes attributes = {}) noexcept {
-    if (state_.word == 0) return;
+    if (!recording()) return;
     state_ = detail::link_cold(state_, Link{context, attributes});
   }
   // `ok` is final; a message belongs to `error` alone.
   TAILRACE_INLINE void status(StatusCode code, std::string_view message = {}) noexcept {
-    if (state_.word == 0) return;
+    if (!recording()) return;
     state_ = detail::status_cold(state_, code, message);
   }
   template <class N>
   TAILRACE_INLINE void rename(const N& name) noexcept {
-    if (state_.word == 0) return;
+    if (!recording()) return;
     state_ = detail::rename_cold(state_, detail::name_of(name));
   }
   // The event that the conventions ask for. The status stays yours to set.
   template <class E>
   TAILRACE_INLINE void exception(const E& error, Attributes attributes = {}) noexcept {
-    if (state_.word == 0) return;
+    if (!recording()) return;
     state_ = exception_event(state_, error, attributes);
   }
 
@@ -449,6 +449,7 @@ class Span : public SpanBase {
  public:
   template <class N>
   TAILRACE_INLINE explicit Span(const N& name, const SpanOptions& options) noexcept {
+    if constexpr (detail::kDisabled) return;
     const bool plain = options.parent.mode() == 0 && options.links.size() == 0 && !options.start.given &&
                        options.trace_state.empty();
     const std::uint32_t id = detail::known_id(name);
@@ -460,6 +461,7 @@ class Span : public SpanBase {
   }
   template <class N>
   TAILRACE_INLINE explicit Span(const N& name) noexcept {
+    if constexpr (detail::kDisabled) return;
     const std::uint32_t id = detail::known_id(name);
     if (TAILRACE_LIKELY(detail::start_fast(state_, id, SpanKind::internal, Priority::normal, 0))) return;
     state_ = detail::start_cold(detail::name_of(name, id), nullptr, nullptr);
@@ -467,10 +469,11 @@ class Span : public SpanBase {
   TAILRACE_INLINE ~Span() { end(); }
 
   TAILRACE_INLINE Context context() const noexcept {
-    return state_.block != nullptr ? detail::context_cold(state_, nullptr) : Context{};
+    return !detail::kDisabled && state_.block != nullptr ? detail::context_cold(state_, nullptr) : Context{};
   }
   // Ends it now, or says when it ended. A second end does nothing.
   TAILRACE_INLINE void end() noexcept {
+    if constexpr (detail::kDisabled) return;
     const detail::SpanState state = state_;
     state_.block = nullptr;
     state_.word = 0;
@@ -487,6 +490,7 @@ class Span : public SpanBase {
     detail::end_cold(state, Time());
   }
   TAILRACE_INLINE void end(Time time) noexcept {
+    if constexpr (detail::kDisabled) return;
     const detail::SpanState state = state_;
     state_.block = nullptr;
     state_.word = 0;
@@ -499,7 +503,8 @@ class DetachedSpan : public SpanBase {
  public:
   DetachedSpan() noexcept = default;
   template <class N>
-  explicit DetachedSpan(const N& name, const SpanOptions& options = {}) noexcept {
+  TAILRACE_INLINE explicit DetachedSpan(const N& name, const SpanOptions& options = {}) noexcept {
+    if constexpr (detail::kDisabled) return;
     state_ = detail::start_cold(detail::name_of(name), &options, ids_);
   }
   DetachedSpan(DetachedSpan&& other) noexcept : SpanBase() { take(other); }
@@ -510,12 +515,13 @@ class DetachedSpan : public SpanBase {
     }
     return *this;
   }
-  ~DetachedSpan() { end(); }
+  TAILRACE_INLINE ~DetachedSpan() { end(); }
 
-  Context context() const noexcept {
-    return state_.block != nullptr ? detail::context_cold(state_, ids_) : Context{};
+  TAILRACE_INLINE Context context() const noexcept {
+    return !detail::kDisabled && state_.block != nullptr ? detail::context_cold(state_, ids_) : Context{};
   }
-  void end(Time time = {}) noexcept {
+  TAILRACE_INLINE void end(Time time = {}) noexcept {
+    if constexpr (detail::kDisabled) return;
     const detail::SpanState state = state_;
     state_.block = nullptr;
     state_.word = 0;

@@ -29,6 +29,13 @@ namespace tailrace::detail {
 
 inline constexpr std::uint32_t kInlineVersion = 1;  // of everything in this file
 
+// Every public call begins with this test, so that nothing of it is left: no code, no symbol.
+#if defined(TAILRACE_DISABLED)
+inline constexpr bool kDisabled = true;
+#else
+inline constexpr bool kDisabled = false;
+#endif
+
 // One open span or activated context. Entry 0 of the stack is all zero: no parent.
 struct ContextEntry {
   std::uint64_t trace_id[2];  // bytes in memory order

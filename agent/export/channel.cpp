@@ -6,6 +6,7 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <cstdlib>
 #include <limits>
 
 #ifndef TAILRACE_VERSION
@@ -14,12 +15,25 @@
 
 namespace tailrace::agent {
 
+namespace {
+
+// One reference to the library for the life of the process. Dropping the last one joins gRPC's threads, and one
+// of them sits in a poll of ten seconds after any write that had to wait: shutdown would, too.
+bool keep_library() {
+  // The system's resolver knows what the host's administrator configured, and the built-in one (c-ares 1.18)
+  // leaks a name each time it looks up "localhost", which is once a second while a destination there is down.
+  // The choice is read by the first grpc_init(); a user's own word stands.
+  setenv("GRPC_DNS_RESOLVER", "native", 0);
+  grpc_init();
+  return true;
+}
+
+}  // namespace
+
 std::string user_agent() { return "Tailrace/" TAILRACE_VERSION " OTel-OTLP-Exporter-cpp/" TAILRACE_VERSION; }
 
 std::shared_ptr<grpc::Channel> make_channel(const Endpoint& endpoint, const SenderOptions& options) {
-  // One reference to the library for the life of the process. Dropping the last one joins gRPC's threads, and
-  // one of them sits in a poll of ten seconds after any write that had to wait: shutdown would, too.
-  static const bool kept = (grpc_init(), true);
+  static const bool kept = keep_library();
   static_cast<void>(kept);
 
   grpc::ChannelArguments args;

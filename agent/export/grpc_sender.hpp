@@ -13,6 +13,8 @@
 // Connection: one channel, plain text. It is dialled when first needed and, once lost, again and again at most a
 //   second apart, also while nothing is being sent, so that on_link_up() tells when the destination is back.
 //   Meanwhile calls fail at once with UNAVAILABLE. gRPC's own retries are off: the caller's hold does that.
+// Process: the first sender sets GRPC_DNS_RESOLVER in the environment where the user did not, so it is made before
+//   threads that read the environment.
 // Source: OTLP specification, "OTLP/gRPC"; gRPC 1.51 generic stub.
 #pragma once
 

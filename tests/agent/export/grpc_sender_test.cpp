@@ -35,6 +35,9 @@ using testing::Sink;
 using testing::SinkReply;
 using testing::SinkRequest;
 
+// Here a sink starts gRPC before the first sender can choose the resolver, as it does in the agent.
+[[maybe_unused]] const bool kResolverChosen = setenv("GRPC_DNS_RESOLVER", "native", 0) == 0;
+
 // A sink that answers with `reply`, and a sender to it.
 class GrpcSenderTest : public ::testing::Test {
  protected:

@@ -321,18 +321,21 @@ class SegmentBuilder {
     identity().hints_length = static_cast<std::uint32_t>(items.size());
   }
 
-  // Appends a record to a lane's ring, moves head and counts a span or log as written. Answers its position.
+  // Appends a record to a lane's ring, moves head and counts what is counted. Answers its position.
   std::uint64_t put(std::uint32_t lane_index, const Blob& record) {
     const std::uint64_t at_pos = put_silently(lane_index, record);
     LaneHead& head = lane(lane_index);
     RecordHeader header;
     std::memcpy(&header, record.data(), sizeof header);
     head.head.store(heads_[lane_index]);
-    // Spans and logs are what the counters count; the records that explain them are not.
+    // Spans, logs, and the pieces of spans; the records that explain are not counted.
     if (header.type == static_cast<std::uint16_t>(RecordType::span)) {
       head.written[0].store(head.written[0].load() + 1);
     } else if (header.type == static_cast<std::uint16_t>(RecordType::log)) {
       head.written[1].store(head.written[1].load() + 1);
+    } else if (header.type == static_cast<std::uint16_t>(RecordType::span_start) ||
+               header.type == static_cast<std::uint16_t>(RecordType::span_part)) {
+      head.written[2].store(head.written[2].load() + 1);
     }
     return at_pos;
   }

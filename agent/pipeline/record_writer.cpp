@@ -47,16 +47,17 @@ RecordWriter::RecordWriter(ProcessIndex process, SegmentDecoder& decoder, const 
     : process_(process), decoder_(decoder), resource_(resource), limits_(limits), buffer_(buffer) {}
 
 const RecordWriter::Head& RecordWriter::head_of(std::uint16_t scope) {
-  const auto known = heads_.find(scope);
-  if (known != heads_.end()) return known->second;
+  if (scope < heads_.size() && heads_[scope] != nullptr) return *heads_[scope];
+  if (scope >= heads_.size()) heads_.resize(std::size_t{scope} + 1);
   // `signal` changes no byte of a head.
   otlp::BatchHead made =
       otlp::make_batch_head(otlp::Signal::traces, resource_.view(), decoder_.scope(scope));
-  Head head;
+  heads_[scope] = std::make_unique<Head>();
+  Head& head = *heads_[scope];
   head.note = note_of(made.layout());
   head.route = decoder_.scope_hash(scope);
   head.bytes = std::move(made.bytes);
-  return heads_.emplace(scope, std::move(head)).first->second;
+  return head;
 }
 
 std::span<const std::byte> RecordWriter::encode(const Decoded& decoded) {

@@ -10,8 +10,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "agent/decode/decoder.hpp"
@@ -56,7 +56,7 @@ class RecordWriter {
   const ProcessResource& resource_;
   const BatchLimits& limits_;
   std::span<std::uint8_t> buffer_;
-  std::unordered_map<std::uint16_t, Head> heads_;
+  std::vector<std::unique_ptr<Head>> heads_;  // by scope
 };
 
 }  // namespace tailrace::agent

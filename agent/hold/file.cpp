@@ -194,6 +194,10 @@ bool HoldFile::commit_range(std::uint64_t offset, std::uint64_t length) {
   return false;
 }
 
+bool HoldFile::release_range(std::uint64_t offset, std::uint64_t length) {
+  return ::madvise(base() + offset, length, MADV_REMOVE) == 0;
+}
+
 Status HoldFile::keep_copy(std::uint64_t bytes) const {
   const std::string temporary = path_ + ".damaged.new";
   const std::string target = path_ + ".damaged";

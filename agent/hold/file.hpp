@@ -36,6 +36,8 @@ class HoldFile {
 
   // Makes memory for the range exist. false: the tmpfs is full.
   bool commit_range(std::uint64_t offset, std::uint64_t length);
+  // Gives the range's memory back to the tmpfs; it reads as zeroes afterwards.
+  bool release_range(std::uint64_t offset, std::uint64_t length);
   // The file's first `bytes` as PATH.damaged, replacing an older one.
   Status keep_copy(std::uint64_t bytes) const;
 

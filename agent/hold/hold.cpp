@@ -340,6 +340,17 @@ Occupancy Hold::occupancy() const {
           pool.committed_pages() * kPageBytes, pool.tmpfs_full()};
 }
 
+std::uint64_t Hold::trim(std::uint64_t keep_bytes) {
+  constexpr std::uint32_t kGroupsACall = 16;  // the mutex is held for about a millisecond
+  const std::lock_guard lock(core_->mutex);
+  return core_->pool.trim(static_cast<std::uint32_t>(keep_bytes / kPageBytes), kGroupsACall,
+                          [this](std::uint32_t first, std::uint32_t count) {
+                            return core_->file != nullptr &&
+                                   core_->file->release_range(core_->geometry.page(first), count * kPageBytes);
+                          }) *
+         kPageBytes;
+}
+
 // --- life
 
 void Hold::name_thread(std::uint32_t thread, std::string_view name) {

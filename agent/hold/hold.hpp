@@ -164,7 +164,7 @@ struct Occupancy {
   std::uint64_t bytes = 0;        // of pages, all together: what can hold telemetry
   std::uint64_t bytes_used = 0;   // of pages taken
   std::uint64_t bytes_parked = 0;
-  std::uint64_t bytes_committed = 0;  // of pages whose memory the tmpfs has given; high-water mark
+  std::uint64_t bytes_committed = 0;  // of pages whose memory the tmpfs has given
   bool tmpfs_full = false;        // the last attempt to commit more was refused
 };
 
@@ -249,6 +249,9 @@ class Hold {
   // --- room
   [[nodiscard]] std::uint64_t bytes_free() const;  // for ordinary appends: without the reserve
   [[nodiscard]] Occupancy occupancy() const;
+  // Gives memory that a burst left behind back to the tmpfs, a few MiB a call; `keep_bytes` stay at hand.
+  // For the housekeeper, every second. Returns bytes given back.
+  std::uint64_t trim(std::uint64_t keep_bytes = std::uint64_t{8} << 20);
 
   // --- life
   // Heartbeats, shown by status: `thread` is 0…31, named once, then beaten at least every second.

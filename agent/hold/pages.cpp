@@ -95,6 +95,29 @@ void PagePool::give(std::uint32_t page) {
   }
 }
 
+std::uint32_t PagePool::trim(std::uint32_t keep, std::uint32_t groups, const Commit& uncommit) {
+  std::uint32_t given = 0;
+  for (auto group = static_cast<std::uint32_t>(ready_.size()); group-- != 0 && groups != 0;) {
+    const std::uint32_t first = group * kGroup;
+    const std::uint32_t count = std::min(kGroup, pages_ - first);
+    if (!group_committed_[group] || std::popcount(ready_[group]) != static_cast<int>(count)) {
+      continue;
+    }
+    if (free_committed_ < keep + count || !uncommit(first, count)) {
+      break;
+    }
+    raw_[group] = ready_[group];
+    ready_[group] = 0;
+    group_committed_[group] = false;
+    committed_ -= count;
+    free_committed_ -= count;
+    raw_group_ = std::min(raw_group_, group);
+    given += count;
+    --groups;
+  }
+  return given;
+}
+
 // The start of sixteen free pages in a row, aligned, in a committed group.
 std::uint32_t PagePool::find_run() {
   for (; run_group_ < ready_.size(); ++run_group_) {

@@ -33,6 +33,9 @@ class PagePool {
 
   [[nodiscard]] std::uint32_t take(std::uint32_t after = kNone);
   void give(std::uint32_t page);
+  // Gives groups that are wholly free back, highest first, until `keep` free committed pages or `groups`
+  // groups are reached. Returns pages.
+  std::uint32_t trim(std::uint32_t keep, std::uint32_t groups, const Commit& uncommit);
 
   [[nodiscard]] std::uint32_t pages() const { return pages_; }
   // What take() could still give: without uncommitted pages while the tmpfs is known to be full.

@@ -719,6 +719,30 @@ TEST_F(HoldTest, QuietAgentCommitsLittleMemory) {
   EXPECT_LT(static_cast<std::uint64_t>(info.st_blocks) * 512, std::uint64_t{8} << 20);
 }
 
+TEST_F(HoldTest, MemoryOfABurstIsGivenBackAndTakenAgain) {
+  reset(std::uint64_t{16} << 20);
+  const ProcessIndex process = add();
+  Pass pass(*hold_);
+  const BatchId kept = put(pass, process, std::string(5000, 'k'), {0, 0}, 1);
+  std::vector<BatchId> burst;
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    burst.push_back(put(pass, process, std::string(1 << 20, 'x'), {0, 8 + i * 8}, 2 + i));
+  }
+  for (const BatchId batch : burst) {
+    settle_all(batch, 1);
+  }
+  EXPECT_GT(hold_->occupancy().bytes_committed, std::uint64_t{8} << 20);
+  while (hold_->trim(1 << 20) != 0) {
+  }
+  EXPECT_LE(hold_->occupancy().bytes_committed, std::uint64_t{2} << 20);
+  struct stat info {};
+  ASSERT_EQ(::stat(path_.c_str(), &info), 0);
+  EXPECT_LT(static_cast<std::uint64_t>(info.st_blocks) * 512, std::uint64_t{4} << 20);
+  EXPECT_EQ(content(kept), std::string(5000, 'k'));
+  const BatchId again = put(pass, process, std::string(1 << 20, 'y'), {0, 80}, 50);
+  EXPECT_EQ(content(again), std::string(1 << 20, 'y'));
+}
+
 // --- status
 
 TEST_F(HoldTest, StatusSaysRunningStuckOrDead) {

@@ -16,14 +16,13 @@ std::string_view ItemDecoder::clean_slow(std::string_view text) {
   return {copy, good.size()};
 }
 
-bool ItemDecoder::replace(AttributeList& list, std::string_view key, const otlp::Value& value) {
+otlp::Value* ItemDecoder::find(AttributeList& list, std::string_view key, std::uint16_t hash) {
   for (std::size_t i = 0; i < list.count; ++i) {
-    if (list.items[i].key != key) continue;
-    list.items[i].value = value;
+    if (list.hashes[i] != hash || list.items[i].key != key) continue;
     ++counts.duplicate_keys;
-    return true;
+    return &list.items[i].value;
   }
-  return false;
+  return nullptr;
 }
 
 StringCache::Entry ItemDecoder::key_of(const shm::ItemRef& item) {
@@ -74,7 +73,7 @@ ItemDecoder::Took ItemDecoder::list_of(const shm::ItemRef& item, otlp::Value& ou
     ++members;
   }
   AttributeList list;
-  list.items = scratch_.take<otlp::KeyValue>(members);
+  open_for(list, members);
   for (shm::ItemCursor cursor = item.inside(); cursor.next(member) == shm::Next::found;) {
     if (item.type == shm::ItemType::map) {
       if (!add(list, member)) return Took::broken;
@@ -103,7 +102,7 @@ bool ItemDecoder::add(AttributeList& list, const shm::ItemRef& item) {
     ++list.dropped;
     return true;
   }
-  put(list, key.text, key.hash, value);
+  place(list, key.text, key.hash) = value;
   return true;
 }
 

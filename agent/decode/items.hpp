@@ -33,9 +33,10 @@ struct ItemCounts {
 // A list that grows in room taken beforehand, with what is needed to keep its keys unique.
 struct AttributeList {
   otlp::KeyValue* items = nullptr;
+  std::uint16_t* hashes = nullptr;  // of the keys, where they are to be unique
   std::size_t count = 0;
   std::uint32_t dropped = 0;  // left out of this list
-  std::uint64_t seen[4] = {};  // bit per key hash: a clear one proves that the key is new
+  std::uint64_t seen[4] = {};  // a bit for the hash of each key: a clear one proves that the key is new
 
   [[nodiscard]] otlp::Attributes view() const { return {items, count}; }
 };
@@ -45,20 +46,31 @@ class ItemDecoder {
   ItemDecoder(StringCache& strings, Scratch& scratch) : strings_(strings), scratch_(scratch) {}
 
   // Room for as many attributes as `bytes` of items can hold.
-  void open(AttributeList& list, std::size_t bytes) {
-    list.items = scratch_.take<otlp::KeyValue>(bytes / sizeof(shm::ItemHeader) + 1);
+  void open(AttributeList& list, std::size_t bytes) { open_for(list, bytes / sizeof(shm::ItemHeader) + 1); }
+  void open_for(AttributeList& list, std::size_t items) {
+    list.items = scratch_.take<otlp::KeyValue>(items);
+    list.hashes = scratch_.take<std::uint16_t>(items);
   }
 
   // One item as an attribute of `list`. Reserved keys are the caller's.
   [[nodiscard]] bool add(AttributeList& list, const shm::ItemRef& item);
-  void put(AttributeList& list, std::string_view key, std::uint8_t hash, const otlp::Value& value) {
-    std::uint64_t& word = list.seen[hash >> 6];
+  // Where the value of this key belongs. The value is then built in its place: one that is built elsewhere
+  // and copied costs a failed store forwarding, the largest part of an attribute.
+  [[nodiscard, gnu::always_inline]] otlp::Value& place(AttributeList& list, std::string_view key, std::uint16_t hash) {
+    std::uint64_t& word = list.seen[hash >> 6 & 3];
     const std::uint64_t bit = std::uint64_t{1} << (hash & 63);
-    if ((word & bit) != 0 && replace(list, key, value)) return;
+    if ((word & bit) != 0) [[unlikely]] {
+      otlp::Value* former = find(list, key, hash);
+      if (former != nullptr) return *former;
+    }
     word |= bit;
-    otlp::KeyValue& place = list.items[list.count++];
-    place.key = key;
-    place.value = value;
+    const std::size_t at = list.count++;
+    list.hashes[at] = hash;
+    list.items[at].key = key;
+    return list.items[at].value;
+  }
+  void put(AttributeList& list, std::string_view key, const otlp::Value& value) {
+    place(list, key, StringCache::hash_of(key)) = value;
   }
 
   enum class Took : std::uint8_t { value, unknown, broken };
@@ -97,7 +109,7 @@ class ItemDecoder {
   }
 
   std::string_view clean_slow(std::string_view text);
-  bool replace(AttributeList& list, std::string_view key, const otlp::Value& value);
+  [[gnu::noinline]] otlp::Value* find(AttributeList& list, std::string_view key, std::uint16_t hash);
   Took list_of(const shm::ItemRef& item, otlp::Value& out);
 
   StringCache& strings_;

@@ -28,8 +28,8 @@ StringCache::Entry StringCache::find_slow(std::uint64_t id) {
   }
   const std::optional<std::string_view> text = table_.lookup(id);
   if (text && shm::valid_utf8(*text)) {
-    const std::uint8_t hash = hash_of(*text);
-    if (id < marked_ids_) marks_.get()[id] = static_cast<std::uint16_t>(kSound | hash);
+    const std::uint16_t hash = hash_of(*text);
+    if (id < marked_ids_) marks_.get()[id] = hash;
     return {*text, hash};
   }
   Odd made{{}, !text.has_value()};

@@ -33,7 +33,7 @@ class StringCache {
 
   struct Entry {
     std::string_view text;
-    std::uint8_t hash;
+    std::uint16_t hash;
   };
 
   // How many bytes from length() on are wanted when the process says `strings_len`.
@@ -44,12 +44,14 @@ class StringCache {
 
   // The string of an id. `id` is what a record says: anything.
   [[nodiscard]] Entry find(std::uint64_t id) {
-    if (id < marked_ids_ && (marks_.get()[id] & kSound) != 0) {
-      const std::uint8_t* entry = base_ + id * 8;
-      std::uint32_t length;
-      std::memcpy(&length, entry, sizeof length);
-      return {{reinterpret_cast<const char*>(entry) + sizeof length, length},
-              static_cast<std::uint8_t>(marks_.get()[id])};
+    if (id < marked_ids_) {
+      const std::uint16_t mark = marks_.get()[id];
+      if ((mark & kSound) != 0) {
+        const std::uint8_t* entry = base_ + id * 8;
+        std::uint32_t length;
+        std::memcpy(&length, entry, sizeof length);
+        return {{reinterpret_cast<const char*>(entry) + sizeof length, length}, mark};
+      }
     }
     return find_slow(id);
   }
@@ -63,8 +65,8 @@ class StringCache {
   [[nodiscard]] std::uint64_t missing() const { return missing_; }    // lookups that found no string
   [[nodiscard]] std::uint64_t repaired() const { return repaired_; }  // strings that were not UTF-8
 
-  // Eight bits of the content, for telling keys apart quickly; equal texts have equal hashes.
-  [[nodiscard]] static std::uint8_t hash_of(std::string_view text) {
+  // Of the content, for telling keys apart quickly; equal texts have equal hashes. Its top bit is always set.
+  [[nodiscard]] static std::uint16_t hash_of(std::string_view text) {
     std::uint64_t mixed = text.size();
     if (text.size() >= 8) {
       std::uint64_t front;
@@ -75,11 +77,11 @@ class StringCache {
     } else {
       for (const char c : text) mixed = mixed * 131 + static_cast<unsigned char>(c);
     }
-    return static_cast<std::uint8_t>((mixed * 0x9E3779B97F4A7C15ull) >> 56);
+    return static_cast<std::uint16_t>((mixed * 0x9E3779B97F4A7C15ull) >> 48 | kSound);
   }
 
  private:
-  static constexpr std::uint16_t kSound = 0x100;  // checked, its text is the copy's
+  static constexpr std::uint16_t kSound = 0x8000;  // in a mark: checked, its text is the copy's
   static constexpr std::size_t kOddMax = 4096;    // texts made up by us
 
   struct Free {
@@ -89,7 +91,7 @@ class StringCache {
   Entry find_slow(std::uint64_t id);
 
   shm::StringTable table_;
-  std::unique_ptr<std::uint16_t, Free> marks_;  // one an id: kSound and the hash
+  std::unique_ptr<std::uint16_t, Free> marks_;  // one an id: its hash, or 0 = not asked for yet
   const std::uint8_t* base_ = nullptr;
   std::uint64_t marked_ids_ = 0;
   struct Odd {

@@ -12,6 +12,7 @@
 
 namespace tailrace {
 
+// A view like the values in it: what braces or temporaries give it lives until the end of the statement.
 struct LogRecord {
   Value body = {};
   Severity severity = Severity::info;

@@ -38,6 +38,7 @@ class Parent {
   std::uint8_t mode_ = 0;             // 0 current, 1 explicit, 2 none
 };
 
+// A view: what braces or temporaries give it lives until the end of the statement.
 struct SpanOptions {
   SpanKind kind = SpanKind::internal;
   Parent parent = {};

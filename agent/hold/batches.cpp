@@ -3,11 +3,11 @@
 // Closing and settlement: the two ends of a batch's way to its destination.
 #include <algorithm>
 #include <cassert>
-#include <tailrace/shm/test_point.hpp>
 
 #include "agent/hold/core.hpp"
 #include "agent/hold/mutation.hpp"
 #include "agent/hold/words.hpp"
+#include <tailrace/shm/test_point.hpp>
 
 namespace tailrace::agent {
 
@@ -20,7 +20,8 @@ std::string name_of(BatchId id) {
 }
 
 Error stale(BatchId id) {
-  return {ErrorCode::kNotFound, "hold: " + name_of(id) + " is not there: settled before, or never opened"};
+  return {ErrorCode::kNotFound,
+          "hold: " + name_of(id) + " is not there: settled before, or never opened"};
 }
 
 }  // namespace
@@ -34,20 +35,22 @@ Status HoldCore::close_batch(BatchId id, std::span<const Patch> patches) {
       return stale(id);
     }
     if (chain->state != BatchState::open || chain->touched) {
-      return Error{ErrorCode::kInvalidArgument,
-                   "hold: " + name_of(id) + (chain->touched ? " is part of a pass; commit it first"
-                                                            : " is closed already")};
+      return Error{
+          ErrorCode::kInvalidArgument,
+          "hold: " + name_of(id) +
+              (chain->touched ? " is part of a pass; commit it first" : " is closed already")};
     }
     for (const Patch& patch : patches) {
       if (patch.bytes.size() > chain->bytes || patch.offset > chain->bytes - patch.bytes.size()) {
-        return Error{ErrorCode::kInvalidArgument, "hold: " + name_of(id) + ": a patch of " +
-                                                      std::to_string(patch.bytes.size()) + " bytes at " +
-                                                      std::to_string(patch.offset) + " ends beyond its " +
-                                                      std::to_string(chain->bytes)};
+        return Error{ErrorCode::kInvalidArgument,
+                     "hold: " + name_of(id) + ": a patch of " + std::to_string(patch.bytes.size()) +
+                         " bytes at " + std::to_string(patch.offset) + " ends beyond its " +
+                         std::to_string(chain->bytes)};
       }
     }
   }
-  // Still open: nobody else writes or sends it, and a death here leaves it open, to be patched again.
+  // Still open: nobody else writes or sends it, and a death here leaves it open, to be patched
+  // again.
   for (const Patch& patch : patches) {
     write(*chain, patch.offset, patch.bytes);
     TAILRACE_TEST_POINT("hold.close.patch");
@@ -73,14 +76,16 @@ Status HoldCore::settle_batches(std::span<const Outcome> outcomes) {
       return stale(outcome.batch);
     }
     if (chain->state == BatchState::open) {
-      return Error{ErrorCode::kInvalidArgument, "hold: " + name_of(outcome.batch) + " is open; close it first"};
+      return Error{ErrorCode::kInvalidArgument,
+                   "hold: " + name_of(outcome.batch) + " is open; close it first"};
     }
     if (outcome.delivered + outcome.rejected + outcome.dropped != chain->records ||
         (outcome.dropped != 0 && is_shim_reason(outcome.reason))) {
       return Error{ErrorCode::kInvalidArgument,
-                   "hold: " + name_of(outcome.batch) + ": " + std::to_string(outcome.delivered) + " delivered + " +
-                       std::to_string(outcome.rejected) + " rejected + " + std::to_string(outcome.dropped) +
-                       " dropped are not its " + std::to_string(chain->records) + " records"};
+                   "hold: " + name_of(outcome.batch) + ": " + std::to_string(outcome.delivered) +
+                       " delivered + " + std::to_string(outcome.rejected) + " rejected + " +
+                       std::to_string(outcome.dropped) + " dropped are not its " +
+                       std::to_string(chain->records) + " records"};
     }
     slots.push_back(chain->slot);
     touched.push_back(chain->key.process);
@@ -94,8 +99,8 @@ Status HoldCore::settle_batches(std::span<const Outcome> outcomes) {
       static_cast<std::uint64_t>(std::unique(touched.begin(), touched.end()) - touched.begin());
 
   // Booked words of a process: at most delivered, rejected, a reason and a code for each batch.
-  const std::uint64_t booked = std::min<std::uint64_t>(processes_touched * kLedgerSignals * kLedgerWords,
-                                                       outcomes.size() * 4);
+  const std::uint64_t booked = std::min<std::uint64_t>(
+      processes_touched * kLedgerSignals * kLedgerWords, outcomes.size() * 4);
   if (outcomes.size() + booked <= transaction.capacity()) {
     commit_settlement(outcomes);
   } else {
@@ -132,7 +137,8 @@ void HoldCore::commit_settlement(std::span<const Outcome> outcomes) {
     book(chain, kLedgerRejected, outcome.rejected);
     book(chain, kLedgerDropped + static_cast<std::uint32_t>(outcome.reason), outcome.dropped);
     if (outcome.reason == DropReason::non_retryable) {
-      book(chain, kLedgerGrpcCode + std::min<std::uint32_t>(outcome.grpc_code, kGrpcCodes - 1), outcome.dropped);
+      book(chain, kLedgerGrpcCode + std::min<std::uint32_t>(outcome.grpc_code, kGrpcCodes - 1),
+           outcome.dropped);
     }
     processes[chain.key.process]->held[static_cast<std::size_t>(chain.key.signal)] -= chain.records;
   }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Chains of pages: taking, writing, giving back. Orders that matter after kill -9 are said where they are.
+// Chains of pages: taking, writing, giving back. Orders that matter after kill -9 are said where
+// they are.
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-#include <tailrace/shm/test_point.hpp>
 
 #include "agent/hold/core.hpp"
 #include "agent/hold/mutation.hpp"
 #include "agent/hold/words.hpp"
+#include <tailrace/shm/test_point.hpp>
 
 namespace tailrace::agent {
 
@@ -45,14 +46,14 @@ BatchInfo HoldCore::describe(const Chain& chain) const {
 }
 
 std::uint64_t HoldCore::slot_word(const Chain& chain) const {
-  const SlotState state = chain.kind != kKindBatch           ? kSlotHeld
+  const SlotState state = chain.kind != kKindBatch          ? kSlotHeld
                           : chain.state == BatchState::open ? kSlotOpen
                                                             : kSlotClosed;
   return pack_slot_state(state, chain.records, chain.bytes);
 }
 
-Chain* HoldCore::open_chain(ChainKind kind, const BatchKey& key, std::uint64_t note, std::uint64_t bytes,
-                            bool use_reserve) {
+Chain* HoldCore::open_chain(ChainKind kind, const BatchKey& key, std::uint64_t note,
+                            std::uint64_t bytes, bool use_reserve) {
   std::uint32_t slot = slot_high;
   if (!free_slots.empty()) {
     slot = free_slots.top();
@@ -87,8 +88,9 @@ Chain* HoldCore::open_chain(ChainKind kind, const BatchKey& key, std::uint64_t n
 
   // On a slot whose state is free: nothing of this is looked at until a transaction makes it live.
   std::uint64_t* words = word(geometry.slot(slot));
-  store_word(words + kSlotOwner, pack_slot_owner(key.process, kind, static_cast<std::uint64_t>(key.signal),
-                                                 key.priority));
+  store_word(
+      words + kSlotOwner,
+      pack_slot_owner(key.process, kind, static_cast<std::uint64_t>(key.signal), key.priority));
   TAILRACE_TEST_POINT("hold.slot.owner");
   store_word(words + kSlotRoute, key.route);
   store_word(words + kSlotNote, note);
@@ -110,12 +112,14 @@ bool HoldCore::grow(Chain& chain, std::uint64_t bytes, bool use_reserve) {
   if (want <= have) {
     return true;
   }
-  // Uncommitted pages count as free until the tmpfs refuses, so the loop below may still come short.
+  // Uncommitted pages count as free until the tmpfs refuses, so the loop below may still come
+  // short.
   if (want - have + reserve > pool.free_pages()) {
     return false;
   }
   while (chain.pages.size() < want) {
-    const std::uint32_t page = pool.take(chain.pages.empty() ? PagePool::kNone : chain.pages.back());
+    const std::uint32_t page =
+        pool.take(chain.pages.empty() ? PagePool::kNone : chain.pages.back());
     if (page == PagePool::kNone) {
       cut(chain, have * kPageBytes);
       return false;
@@ -158,12 +162,14 @@ void HoldCore::append(Chain& chain, ByteSpan bytes) const {
   chain.pending_bytes += static_cast<std::uint32_t>(bytes.size());
   const std::uint64_t within = chain.pending_bytes % kPageBytes;
   chain.cursor_room = within == 0 ? 0 : kPageBytes - within;
-  chain.cursor = within == 0 ? nullptr : page(chain.pages[chain.pending_bytes / kPageBytes]) + within;
+  chain.cursor =
+      within == 0 ? nullptr : page(chain.pages[chain.pending_bytes / kPageBytes]) + within;
 }
 
 void HoldCore::release(Chain& chain) {
   const bool counted = chain.kind == kKindBatch || chain.kind == kKindParked;
-  // Page words before pages and slot: while a word still names this slot, neither may have a new owner.
+  // Page words before pages and slot: while a word still names this slot, neither may have a new
+  // owner.
   for (const std::uint32_t index : chain.pages) {
     store_word(word(geometry.page_word(index)), 0);
     TAILRACE_TEST_POINT("hold.page.clear");

@@ -2,10 +2,11 @@
 //
 // HoldCore: what Hold and Pass share. Private to agent/hold.
 //
-// The mapping is written, never read back (payload excepted): `words` of a Process and the fields of a
-// Chain are the agent's private copies of its tables, and what links them exists only here.
+// The mapping is written, never read back (payload excepted): `words` of a Process and the fields
+// of a Chain are the agent's private copies of its tables, and what links them exists only here.
 //
-// Threads: everything below `mutex` is touched under it. Of an open chain, the fields marked "worker"
+// Threads: everything below `mutex` is touched under it. Of an open chain, the fields marked
+// "worker"
 //   belong to the thread of the Pass that has it open.
 // Source: agent.md, rules 1–13.
 #ifndef TAILRACE_AGENT_HOLD_CORE_HPP_
@@ -33,7 +34,8 @@ namespace tailrace::agent {
 
 class PassBatches;
 
-// A chain of pages: a batch, a parked part, lane positions or a baseline. One object a slot, reused.
+// A chain of pages: a batch, a parked part, lane positions or a baseline. One object a slot,
+// reused.
 struct Chain {
   std::uint32_t slot = 0;
   std::uint32_t generation = 1;  // moves when the slot is freed; 0 is never used
@@ -65,14 +67,16 @@ struct Chain {
 
 struct BatchKeyHash {
   std::size_t operator()(const BatchKey& key) const {
-    std::uint64_t hash = (std::uint64_t{key.process} << 16 | static_cast<std::uint64_t>(key.signal) << 8 |
-                          key.priority) * 0x9e3779b97f4a7c15;
+    std::uint64_t hash = (std::uint64_t{key.process} << 16 |
+                          static_cast<std::uint64_t>(key.signal) << 8 | key.priority) *
+                         0x9e3779b97f4a7c15;
     hash = (hash ^ key.route) * 0xff51afd7ed558ccd;
     return static_cast<std::size_t>(hash ^ hash >> 32);
   }
 };
 
-// A Pass's index of the chains it has open. Its thread's alone; close() of a batch happens there too.
+// A Pass's index of the chains it has open. Its thread's alone; close() of a batch happens there
+// too.
 class PassBatches {
  public:
   Chain* find(const BatchKey& key) {
@@ -89,7 +93,8 @@ class PassBatches {
   }
   // Not appended to any more; still to be closed by this thread.
   void seal(const Chain& chain) {
-    if (const auto found = chains_.find(chain.key); found != chains_.end() && found->second == &chain) {
+    if (const auto found = chains_.find(chain.key);
+        found != chains_.end() && found->second == &chain) {
       chains_.erase(found);
     }
     last_ = nullptr;
@@ -106,8 +111,8 @@ class PassBatches {
   Chain* last_ = nullptr;
 };
 
-// Not memcpy with a known bound: told that a copy ends with the page, compilers expand it into a string
-// instruction, which costs more than the 200 bytes it is meant for.
+// Not memcpy with a known bound: told that a copy ends with the page, compilers expand it into a
+// string instruction, which costs more than the 200 bytes it is meant for.
 inline void copy_bytes(std::byte* to, const std::byte* from, std::size_t size) {
   asm("" : "+r"(size));
   std::memcpy(to, from, size);
@@ -119,7 +124,7 @@ struct LaneState {
     std::uint64_t position;
     BatchId chain;
   };
-  std::uint64_t position = 0;   // committed
+  std::uint64_t position = 0;     // committed
   std::uint64_t old_settled = 0;  // for chains found at start-up
   std::uint64_t published = 0;    // what the sink was told last
   std::vector<First> firsts;
@@ -137,7 +142,9 @@ struct Process {
   SettledSink* sink = nullptr;
   bool drain_marked = false;
 
-  [[nodiscard]] bool gone() const { return words[hold_layout::kProcessState] == hold_layout::kProcessGone; }
+  [[nodiscard]] bool gone() const {
+    return words[hold_layout::kProcessState] == hold_layout::kProcessGone;
+  }
 };
 
 class HoldCore {
@@ -177,7 +184,8 @@ class HoldCore {
   bool grow(Chain& chain, std::uint64_t bytes, bool use_reserve);
   void cut(Chain& chain, std::uint64_t bytes);  // gives back pages beyond
   void write(const Chain& chain, std::uint64_t offset, ByteSpan bytes) const;
-  void append(Chain& chain, ByteSpan bytes) const;  // to pages it has; moves pending_bytes and cursor
+  void append(Chain& chain,
+              ByteSpan bytes) const;  // to pages it has; moves pending_bytes and cursor
   // After the transaction that freed its slot: clears page words, then gives pages and slot back.
   void release(Chain& chain);
   [[nodiscard]] Chain* find_chain(BatchId id) const;
@@ -209,7 +217,8 @@ class HoldCore {
   PagePool pool;
   std::vector<std::unique_ptr<Process>> processes;  // by index; nullptr: free
   std::vector<std::unique_ptr<Chain>> chains;       // by slot; nullptr: never used
-  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> free_slots;  // below slot_high
+  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>>
+      free_slots;  // below slot_high
   std::uint32_t slot_high = 0;
   std::uint32_t process_high = 0;
   std::uint32_t reserve_pages = 0;
@@ -234,7 +243,8 @@ class HoldCore {
 };
 
 // A process's words, private or of an image, as what they mean.
-SignalLedger load_ledger(const std::uint64_t* words);  // of one signal; derived figures are not included
+SignalLedger load_ledger(
+    const std::uint64_t* words);  // of one signal; derived figures are not included
 bool lanes_are_drained(const std::uint64_t* process_words);
 ProcessInfo describe_process(ProcessIndex index, const std::uint64_t* process_words);
 DrainTrouble describe_trouble(const std::uint64_t* process_words);

@@ -5,16 +5,18 @@
 // Threads: commit_range from any thread; the rest while opening only.
 // Ownership: descriptor (which carries the flock) and mapping live as long as the object.
 // Failure: sentences that name the file, the number and what to do.
-// Source: agent.md, rules 10 and 13; segment.md (facts tried): MADV_POPULATE_WRITE answers on a full tmpfs,
+// Source: agent.md, rules 10 and 13; segment.md (facts tried): MADV_POPULATE_WRITE answers on a
+// full tmpfs,
 //   a touch would be SIGBUS.
 #ifndef TAILRACE_AGENT_HOLD_FILE_HPP_
 #define TAILRACE_AGENT_HOLD_FILE_HPP_
 
-#include <boost/interprocess/mapped_region.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+
+#include <boost/interprocess/mapped_region.hpp>
 
 #include "agent/base/result.hpp"
 
@@ -22,7 +24,8 @@ namespace tailrace::agent {
 
 class HoldFile {
  public:
-  // Opens or makes the file (0600, in a folder of 0700) and locks it. Refuses what is not ours alone.
+  // Opens or makes the file (0600, in a folder of 0700) and locks it. Refuses what is not ours
+  // alone.
   static Result<std::unique_ptr<HoldFile>> open(const std::string& path);
   ~HoldFile();
   HoldFile(const HoldFile&) = delete;

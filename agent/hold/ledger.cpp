@@ -10,10 +10,10 @@ __extension__ using Wide = unsigned __int128;  // a product of two counts
 
 std::string_view drop_reason_name(DropReason reason) {
   static constexpr std::array<std::string_view, kDropReasonCount> kNames = {
-      "lane_full",       "no_lane",      "unlaned",       "oversize",         "corrupt",
-      "quarantined",     "non_retryable", "retry_expired", "shutdown_timeout", "segment_evicted",
-      "hold_damaged",    "hold_full",    "poison",        "rate_limited",     "sampled",
-      "shed",            "filtered",     "spool_full"};
+      "lane_full",    "no_lane",       "unlaned",       "oversize",         "corrupt",
+      "quarantined",  "non_retryable", "retry_expired", "shutdown_timeout", "segment_evicted",
+      "hold_damaged", "hold_full",     "poison",        "rate_limited",     "sampled",
+      "shed",         "filtered",      "spool_full"};
   const auto index = static_cast<std::size_t>(reason);
   return index < kNames.size() ? kNames[index] : "unknown";
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// PagePool: which pages are free. Private to the running agent and rebuilt by the next one; the hold's own
-// truth is the page word.
+// PagePool: which pages are free. Private to the running agent and rebuilt by the next one; the
+// hold's own truth is the page word.
 //
-// A chain grows into the page after its last one where that is free, and a new chain starts where sixteen
-// are free in a row: contiguous pages make few slices of a request. Low pages first, and memory committed
-// group by group only when no committed page is free: a quiet agent stays small.
+// A chain grows into the page after its last one where that is free, and a new chain starts where
+// sixteen are free in a row: contiguous pages make few slices of a request. Low pages first, and
+// memory committed group by group only when no committed page is free: a quiet agent stays small.
 //
-// Threads: under the hold's mutex. Failure: take() answers kNone when nothing is free or the tmpfs gives no
-// more.
+// Threads: under the hold's mutex. Failure: take() answers kNone when nothing is free or the tmpfs
+// gives no more.
 #ifndef TAILRACE_AGENT_HOLD_PAGES_HPP_
 #define TAILRACE_AGENT_HOLD_PAGES_HPP_
 
@@ -33,8 +33,8 @@ class PagePool {
 
   [[nodiscard]] std::uint32_t take(std::uint32_t after = kNone);
   void give(std::uint32_t page);
-  // Gives groups that are wholly free back, highest first, until `keep` free committed pages or `groups`
-  // groups are reached. Returns pages.
+  // Gives groups that are wholly free back, highest first, until `keep` free committed pages or
+  // `groups` groups are reached. Returns pages.
   std::uint32_t trim(std::uint32_t keep, std::uint32_t groups, const Commit& uncommit);
 
   [[nodiscard]] std::uint32_t pages() const { return pages_; }

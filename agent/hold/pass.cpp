@@ -5,26 +5,27 @@
 #include <cassert>
 #include <cstdio>
 #include <cstdlib>
-#include <tailrace/shm/test_point.hpp>
 
 #include "agent/hold/core.hpp"
 #include "agent/hold/mutation.hpp"
 #include "agent/hold/words.hpp"
+#include <tailrace/shm/test_point.hpp>
 
 namespace tailrace::agent {
 
 using namespace hold_layout;
 
 namespace {
-constexpr std::uint32_t kTouchLimit = 512;  // together with one process of 1024 lanes it fits the smallest log
+constexpr std::uint32_t kTouchLimit =
+    512;  // together with one process of 1024 lanes it fits the smallest log
 constexpr std::uint32_t kChainBytesMax = std::uint32_t{1} << 30;
 
 constexpr std::uint32_t ledger_word(Signal signal, std::uint32_t word) {
   return static_cast<std::uint32_t>(signal) * kLedgerWords + word;
 }
 
-// What a pass changes of one process besides batches. Reused from pass to pass: nothing is allocated once
-// the lanes are known.
+// What a pass changes of one process besides batches. Reused from pass to pass: nothing is
+// allocated once the lanes are known.
 struct Changes {
   ProcessIndex index = kNoProcess;
   std::array<std::uint64_t, kLedgerSignals * kLedgerWords> added{};
@@ -44,7 +45,9 @@ struct Changes {
     }
     added[word] += delta;
   }
-  void take_back(std::uint32_t word, std::uint64_t delta) { added[word] -= std::min(added[word], delta); }
+  void take_back(std::uint32_t word, std::uint64_t delta) {
+    added[word] -= std::min(added[word], delta);
+  }
   void set(std::uint32_t word, std::uint64_t value) {
     for (auto& [known, old] : absolute) {
       if (known == word) {
@@ -103,10 +106,13 @@ class Pass::State {
   }
 
   bool begin(ProcessIndex process, bool careful, Origin record);
-  Appended append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
-                  std::uint32_t records, std::span<const BatchId> parked, bool joining);
+  Appended append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
+                  Origin origin, std::uint32_t records, std::span<const BatchId> parked,
+                  bool joining);
   Appended park(const BatchKey& key, ByteSpan raw, Origin origin, std::uint32_t records);
-  bool touch_room(std::size_t more = 1) const { return touched.size() + freed.size() + more <= touch_max_; }
+  bool touch_room(std::size_t more = 1) const {
+    return touched.size() + freed.size() + more <= touch_max_;
+  }
   void commit();
   void abandon();
   void note_origin(Chain& chain, Origin origin);
@@ -159,7 +165,8 @@ bool Pass::State::begin(ProcessIndex index, bool careful, Origin record) {
   }
   if (careful) {
     const std::uint64_t old = process.words[kProcessDrain];
-    const bool same = (old & kDrainCareful) != 0 && (old >> 32 & 0xffff) == (record.lane & 0xffff) &&
+    const bool same = (old & kDrainCareful) != 0 &&
+                      (old >> 32 & 0xffff) == (record.lane & 0xffff) &&
                       process.words[kProcessDrainPosition] == record.position;
     // Not active while the position changes, so that a death between the two stores blames nobody.
     core.store_process(index, kProcessDrain, same ? old & ~kDrainActive : 0);
@@ -171,7 +178,8 @@ bool Pass::State::begin(ProcessIndex index, bool careful, Origin record) {
                            (same ? old & 0xffff : 0));
   } else if (!process.drain_marked) {
     const std::uint64_t old = process.words[kProcessDrain];
-    core.store_process(index, kProcessDrain, kDrainActive | ((old & kDrainCareful) != 0 ? 0 : old & 0xffff));
+    core.store_process(index, kProcessDrain,
+                       kDrainActive | ((old & kDrainCareful) != 0 ? 0 : old & 0xffff));
   }
   process.drain_marked = true;
   TAILRACE_TEST_POINT("hold.drain.begun");
@@ -193,9 +201,9 @@ void Pass::State::note_origin(Chain& chain, Origin origin) {
   firsts.push_back({&chain, origin});
 }
 
-Appended Pass::State::append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
-                             Origin origin, std::uint32_t records, std::span<const BatchId> parked,
-                             bool joining) {
+Appended Pass::State::append(const BatchKey& key, ByteSpan head, std::uint64_t note,
+                             ByteSpan record, Origin origin, std::uint32_t records,
+                             std::span<const BatchId> parked, bool joining) {
   Appended answer;
   static_cast<void>(changes(key.process));  // begin() comes first
   Chain* chain = batches.find(key);
@@ -257,7 +265,8 @@ Appended Pass::State::append(const BatchKey& key, ByteSpan head, std::uint64_t n
   return answer;
 }
 
-Appended Pass::State::park(const BatchKey& key, ByteSpan raw, Origin origin, std::uint32_t records) {
+Appended Pass::State::park(const BatchKey& key, ByteSpan raw, Origin origin,
+                           std::uint32_t records) {
   Appended answer;
   static_cast<void>(changes(key.process));
   if (!touch_room()) {
@@ -293,8 +302,8 @@ Appended Pass::State::park(const BatchKey& key, ByteSpan raw, Origin origin, std
   return answer;
 }
 
-void Pass::State::drop_word(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t records,
-                            std::uint8_t grpc_code, bool seen) {
+void Pass::State::drop_word(ProcessIndex process, Signal signal, DropReason reason,
+                            std::uint64_t records, std::uint8_t grpc_code, bool seen) {
   if (records == 0) {
     return;
   }
@@ -305,8 +314,9 @@ void Pass::State::drop_word(ProcessIndex process, Signal signal, DropReason reas
   }
   change.add(ledger_word(signal, kLedgerDropped + static_cast<std::uint32_t>(reason)), records);
   if (reason == DropReason::non_retryable) {
-    change.add(ledger_word(signal, kLedgerGrpcCode + std::min<std::uint32_t>(grpc_code, kGrpcCodes - 1)),
-                records);
+    change.add(
+        ledger_word(signal, kLedgerGrpcCode + std::min<std::uint32_t>(grpc_code, kGrpcCodes - 1)),
+        records);
   }
 }
 
@@ -327,7 +337,8 @@ void Pass::State::set_all() {
     const BatchKey& key = part.chain->key;
     const std::uint64_t records = part.chain->records;
     core.processes[key.process]->held[static_cast<std::size_t>(key.signal)] -= records;
-    if (part.into != nullptr && records != 0) {  // seen when it was parked, and counted again in its batch
+    if (part.into != nullptr &&
+        records != 0) {  // seen when it was parked, and counted again in its batch
       changes(key.process).take_back(ledger_word(key.signal, kLedgerSeen), records);
     }
     if (mutated(Mutation::booked_before_join)) {
@@ -441,7 +452,8 @@ void Pass::State::abandon() {
   finish_processes(false);
 }
 
-Pass::Pass(Hold& hold, std::uint32_t touch_max) : state_(std::make_unique<State>(hold, touch_max)) {}
+Pass::Pass(Hold& hold, std::uint32_t touch_max)
+    : state_(std::make_unique<State>(hold, touch_max)) {}
 
 Pass::~Pass() {
   state_->abandon();
@@ -451,11 +463,15 @@ Pass::~Pass() {
   }
 }
 
-bool Pass::begin(ProcessIndex process) { return state_->begin(process, false, {}); }
-bool Pass::begin_careful(ProcessIndex process, Origin record) { return state_->begin(process, true, record); }
+bool Pass::begin(ProcessIndex process) {
+  return state_->begin(process, false, {});
+}
+bool Pass::begin_careful(ProcessIndex process, Origin record) {
+  return state_->begin(process, true, record);
+}
 
-Appended Pass::append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
-                      std::uint32_t records) {
+Appended Pass::append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
+                      Origin origin, std::uint32_t records) {
   // The usual case, a few stores: the batch is part of this pass, and the record ends on its page.
   Chain* chain = state_->batches.find(key);
   if (chain == nullptr || !chain->touched || record.size() > chain->cursor_room ||
@@ -477,12 +493,14 @@ Appended Pass::append(const BatchKey& key, ByteSpan head, std::uint64_t note, By
   return answer;
 }
 
-Appended Pass::join(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
-                    std::uint32_t records, std::span<const BatchId> parked) {
+Appended Pass::join(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
+                    Origin origin, std::uint32_t records, std::span<const BatchId> parked) {
   return state_->append(key, head, note, record, origin, records, parked, true);
 }
 
-bool Pass::is_open(const BatchKey& key) const { return state_->batches.find(key) != nullptr; }
+bool Pass::is_open(const BatchKey& key) const {
+  return state_->batches.find(key) != nullptr;
+}
 
 void Pass::seal(const BatchKey& key) {
   if (const Chain* chain = state_->batches.find(key)) {
@@ -490,8 +508,8 @@ void Pass::seal(const BatchKey& key) {
   }
 }
 
-Appended Pass::park(ProcessIndex process, Signal signal, std::uint64_t span_key, ByteSpan raw, Origin origin,
-                    std::uint32_t records) {
+Appended Pass::park(ProcessIndex process, Signal signal, std::uint64_t span_key, ByteSpan raw,
+                    Origin origin, std::uint32_t records) {
   return state_->park({process, signal, 0, span_key}, raw, origin, records);
 }
 
@@ -501,7 +519,8 @@ bool Pass::discard(BatchId parked, DropReason reason) {
   if (!state_->touch_room()) {
     return false;
   }
-  state_->drop_word(chain->key.process, chain->key.signal, reason, chain->pending_records, 0, false);
+  state_->drop_word(chain->key.process, chain->key.signal, reason, chain->pending_records, 0,
+                    false);
   state_->freed.push_back({chain, nullptr});
   return true;
 }
@@ -525,10 +544,12 @@ void Pass::set_written(ProcessIndex process, Signal signal, std::uint64_t total)
   state_->changes(process).set(kProcessLedger + ledger_word(signal, kLedgerWritten), total);
 }
 
-void Pass::set_shim_dropped(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t total) {
+void Pass::set_shim_dropped(ProcessIndex process, Signal signal, DropReason reason,
+                            std::uint64_t total) {
   assert(is_shim_reason(reason));
   state_->changes(process).set(
-      kProcessLedger + ledger_word(signal, kLedgerDropped + static_cast<std::uint32_t>(reason)), total);
+      kProcessLedger + ledger_word(signal, kLedgerDropped + static_cast<std::uint32_t>(reason)),
+      total);
 }
 
 void Pass::add_produced(ProcessIndex process, Signal signal, std::uint64_t records) {
@@ -559,8 +580,12 @@ bool Pass::empty() const {
   return true;
 }
 
-void Pass::commit() { state_->commit(); }
-void Pass::abandon() { state_->abandon(); }
+void Pass::commit() {
+  state_->commit();
+}
+void Pass::abandon() {
+  state_->abandon();
+}
 
 void Pass::open_batches(std::vector<BatchInfo>& out) const {
   const std::lock_guard lock(state_->core.mutex);

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Pass: what one drain worker takes over in one go. Appends beyond committed lengths, then one transaction:
-// lengths and counts of the touched batches, states of new ones, lane positions, ledger, words. After
-// commit() the lane's tail may move.
+// Pass: what one drain worker takes over in one go. Appends beyond committed lengths, then one
+// transaction: lengths and counts of the touched batches, states of new ones, lane positions,
+// ledger, words. After commit() the lane's tail may move.
 //
 //   if (!pass.begin(process)) → commit first, this pass is at its cap
 //   for each record:  append(...)   full or cap → stop before it
 //   pass.set_position(process, lane, position); pass.set_written(...);
 //   pass.commit();  then R4.tail = position
 //
-// The ledger balances by construction: append, park and drop count their records as seen; what they do not
-// count is what the shim counted itself (set_written, set_shim_dropped).
+// The ledger balances by construction: append, park and drop count their records as seen; what they
+// do not count is what the shim counted itself (set_written, set_shim_dropped).
 //
-// Threads: one Pass object per drain worker, used by that thread alone; several at a time. A batch that it
-//   opened is its own: nobody else appends to it. Between passes it keeps its open batches, close() them
-//   before it is destroyed (destroying abandons what was not committed).
+// Threads: one Pass object per drain worker, used by that thread alone; several at a time. A batch
+// that it
+//   opened is its own: nobody else appends to it. Between passes it keeps its open batches, close()
+//   them before it is destroyed (destroying abandons what was not committed).
 // Failure: room only; commit() cannot fail.
 #ifndef TAILRACE_AGENT_HOLD_PASS_HPP_
 #define TAILRACE_AGENT_HOLD_PASS_HPP_
@@ -37,9 +38,9 @@ enum class AppendStatus : std::uint8_t {
 
 struct Appended {
   AppendStatus status = AppendStatus::full;
-  BatchId batch;               // valid if appended
-  bool opened = false;         // this record opened it
-  std::uint32_t bytes = 0;     // of the batch, with this record
+  BatchId batch;            // valid if appended
+  bool opened = false;      // this record opened it
+  std::uint32_t bytes = 0;  // of the batch, with this record
   std::uint32_t records = 0;
 };
 
@@ -50,30 +51,33 @@ class Pass {
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
 
-  // Before anything else of a process in this pass. false: no room in the log for one process more, commit
-  // first. Marks the process as being decoded; if the agent dies before the commit, Hold::trouble() says so
-  // to the next one, which then reads one record at a time with begin_careful() up to where the heads stood
-  // at its start, the lane that trouble() names first, and drops (poison) a record with three deaths.
+  // Before anything else of a process in this pass. false: no room in the log for one process more,
+  // commit first. Marks the process as being decoded; if the agent dies before the commit,
+  // Hold::trouble() says so to the next one, which then reads one record at a time with
+  // begin_careful() up to where the heads stood at its start, the lane that trouble() names first,
+  // and drops (poison) a record with three deaths.
   [[nodiscard]] bool begin(ProcessIndex process);
   [[nodiscard]] bool begin_careful(ProcessIndex process, Origin record);
 
-  // Appends `record` (any number of pieces would be one copy more: encode it whole) to this worker's open
-  // batch of `key`. If there is none, one is opened: `head` is written first and `note` kept with it.
-  Appended append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
-                  std::uint32_t records = 1);
+  // Appends `record` (any number of pieces would be one copy more: encode it whole) to this
+  // worker's open batch of `key`. If there is none, one is opened: `head` is written first and
+  // `note` kept with it.
+  Appended append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
+                  Origin origin, std::uint32_t records = 1);
   [[nodiscard]] bool is_open(const BatchKey& key) const;  // is head needed?
-  // The key's next append opens a new batch (this one is full by policy and will be closed after commit).
+  // The key's next append opens a new batch (this one is full by policy and will be closed after
+  // commit).
   void seal(const BatchKey& key);
 
-  // Waiting parts and spans (rule 8): kept raw under `span_key` until joined or given up. `full` also when
-  // parked chains would take more than 1/8 of the hold. `records` is what the ledger counts: 1 for a span,
-  // 0 for a part.
-  Appended park(ProcessIndex process, Signal signal, std::uint64_t span_key, ByteSpan raw, Origin origin,
-                std::uint32_t records);
-  // As append, and in the same transaction frees the parked chains it was made of; their records are not
-  // counted as seen again. May use the reserve.
-  Appended join(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
-                std::uint32_t records, std::span<const BatchId> parked);
+  // Waiting parts and spans (rule 8): kept raw under `span_key` until joined or given up. `full`
+  // also when parked chains would take more than 1/8 of the hold. `records` is what the ledger
+  // counts: 1 for a span, 0 for a part.
+  Appended park(ProcessIndex process, Signal signal, std::uint64_t span_key, ByteSpan raw,
+                Origin origin, std::uint32_t records);
+  // As append, and in the same transaction frees the parked chains it was made of; their records
+  // are not counted as seen again. May use the reserve.
+  Appended join(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
+                Origin origin, std::uint32_t records, std::span<const BatchId> parked);
   // Frees a parked chain and books its records as dropped. false: cap, commit first.
   [[nodiscard]] bool discard(BatchId parked, DropReason reason);
 
@@ -85,7 +89,8 @@ class Pass {
   void set_position(ProcessIndex process, std::uint32_t lane, std::uint64_t position);
   // The shim's own counters, absolute.
   void set_written(ProcessIndex process, Signal signal, std::uint64_t total);
-  void set_shim_dropped(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t total);
+  void set_shim_dropped(ProcessIndex process, Signal signal, DropReason reason,
+                        std::uint64_t total);
   // Records that the agent made itself and appends in this pass: they count as written.
   void add_produced(ProcessIndex process, Signal signal, std::uint64_t records);
   void set_word(ProcessIndex process, ProcessWord word, std::uint64_t value);

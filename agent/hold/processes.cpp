@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-#include <tailrace/shm/test_point.hpp>
 
 #include "agent/hold/core.hpp"
 #include "agent/hold/words.hpp"
+#include <tailrace/shm/test_point.hpp>
 
 namespace tailrace::agent {
 
@@ -42,7 +42,8 @@ ProcessIndex HoldCore::find_process(const Uuid& uuid) const {
   for (ProcessIndex i = kOthers + 1; i < process_high; ++i) {
     const Process* process = processes[i].get();
     if (process != nullptr && process->words[kProcessState] == kProcessLive &&
-        process->words[kProcessUuid] == wanted[0] && process->words[kProcessUuid + 1] == wanted[1]) {
+        process->words[kProcessUuid] == wanted[0] &&
+        process->words[kProcessUuid + 1] == wanted[1]) {
       return i;
     }
   }
@@ -58,14 +59,16 @@ ProcessIndex HoldCore::free_process() {
   return fold_oldest();
 }
 
-// Into a gone process of the same service if there is one, else into others; in one transaction with
-// freeing the entry. Answers the freed index.
+// Into a gone process of the same service if there is one, else into others; in one transaction
+// with freeing the entry. Answers the freed index.
 ProcessIndex HoldCore::fold_oldest() {
   ProcessIndex oldest = kNoProcess;
-  const auto can_fold = [this](ProcessIndex i) { return processes[i]->gone() && processes[i]->chains == 0; };
+  const auto can_fold = [this](ProcessIndex i) {
+    return processes[i]->gone() && processes[i]->chains == 0;
+  };
   for (ProcessIndex i = kOthers + 1; i < geometry.process_count; ++i) {
-    if (can_fold(i) && (oldest == kNoProcess ||
-                        processes[i]->words[kProcessAdded] < processes[oldest]->words[kProcessAdded])) {
+    if (can_fold(i) && (oldest == kNoProcess || processes[i]->words[kProcessAdded] <
+                                                    processes[oldest]->words[kProcessAdded])) {
       oldest = i;
     }
   }
@@ -76,7 +79,8 @@ ProcessIndex HoldCore::fold_oldest() {
   ProcessIndex into = kOthers;
   for (ProcessIndex i = kOthers + 1; i < geometry.process_count && into == kOthers; ++i) {
     if (i != oldest && processes[i]->gone() &&
-        std::equal(from.begin() + kProcessService, from.begin() + kProcessService + kServiceBytes / 8,
+        std::equal(from.begin() + kProcessService,
+                   from.begin() + kProcessService + kServiceBytes / 8,
                    processes[i]->words.begin() + kProcessService)) {
       into = i;
     }
@@ -119,11 +123,12 @@ Chain* HoldCore::make_positions(ProcessIndex process, std::uint32_t lanes) {
 Result<ProcessIndex> HoldCore::add_process(const ProcessIdentity& identity) {
   if (identity.lanes == 0 || identity.lanes > kLaneMax) {
     return Error{ErrorCode::kInvalidArgument, "process " + std::to_string(identity.pid) + ": " +
-                                                  std::to_string(identity.lanes) + " lanes, 1 to 1024 are possible"};
+                                                  std::to_string(identity.lanes) +
+                                                  " lanes, 1 to 1024 are possible"};
   }
   const Error no_page{ErrorCode::kResourceExhausted,
-                      "hold: no page for the lane positions of process " + std::to_string(identity.pid) +
-                          "; try again when batches are settled"};
+                      "hold: no page for the lane positions of process " +
+                          std::to_string(identity.pid) + "; try again when batches are settled"};
   const ProcessIndex known = find_process(identity.uuid);
   if (known != kNoProcess && processes[known]->positions != nullptr) {
     return known;
@@ -169,7 +174,8 @@ Result<ProcessIndex> HoldCore::add_process(const ProcessIdentity& identity) {
     }
   }
   set_process(index, kProcessState, kProcessLive);
-  set_process(index, kProcessPositions, (std::uint64_t{positions->slot} + 1) | std::uint64_t{identity.lanes} << 32);
+  set_process(index, kProcessPositions,
+              (std::uint64_t{positions->slot} + 1) | std::uint64_t{identity.lanes} << 32);
   transaction.set(geometry.slot(positions->slot) + kSlotState * 8, slot_word(*positions));
   transaction.commit();
   TAILRACE_TEST_POINT("hold.process.added");
@@ -181,8 +187,9 @@ Result<ProcessIndex> HoldCore::add_process(const ProcessIdentity& identity) {
 Status HoldCore::retire_process(ProcessIndex index) {
   Process& process = *processes[index];
   if (process.chains != 0) {
-    return Error{ErrorCode::kInvalidArgument, "hold: process " + std::to_string(index) + " still has " +
-                                                  std::to_string(process.chains) + " batches; settle them first"};
+    return Error{ErrorCode::kInvalidArgument, "hold: process " + std::to_string(index) +
+                                                  " still has " + std::to_string(process.chains) +
+                                                  " batches; settle them first"};
   }
   if (process.gone()) {
     return {};

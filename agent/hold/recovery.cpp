@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Start-up: making a hold, checking one, and repairing what the last agent left. The only place where the
-// tables are read back, and every step may be cut short and done again: a valid log is applied, then
-// each repair is a single store that a repetition finds done.
+// Start-up: making a hold, checking one, and repairing what the last agent left. The only place
+// where the tables are read back, and every step may be cut short and done again: a valid log is
+// applied, then each repair is a single store that a repetition finds done.
 #include <algorithm>
 #include <cassert>
-#include <tailrace/shm/test_point.hpp>
 
 #include "agent/hold/core.hpp"
 #include "agent/hold/mutation.hpp"
 #include "agent/hold/words.hpp"
+#include <tailrace/shm/test_point.hpp>
 
 namespace tailrace::agent {
 
@@ -52,7 +52,9 @@ const char* HoldCore::check() const {
   if (const char* misfit = check_geometry(word(0), geometry)) {
     return misfit;
   }
-  return examine_log(base, geometry, geometry.file_bytes) == LogState::damaged ? "its transaction log makes no sense" : nullptr;
+  return examine_log(base, geometry, geometry.file_bytes) == LogState::damaged
+             ? "its transaction log makes no sense"
+             : nullptr;
 }
 
 bool HoldCore::holds_nothing() const {
@@ -163,7 +165,8 @@ bool HoldCore::load_slot(Chain& chain, std::uint64_t& pages_left) const {
   return true;
 }
 
-// A chain is whole or it is nothing: its slot's words make sense, and each of its pages is there once.
+// A chain is whole or it is nothing: its slot's words make sense, and each of its pages is there
+// once.
 void HoldCore::load_chains() {
   std::uint64_t pages_left = geometry.page_count;
   for (std::uint32_t slot = 0; slot < geometry.slot_count; ++slot) {
@@ -192,7 +195,8 @@ void HoldCore::load_chains() {
     if (chain == nullptr) {
       continue;
     }
-    if (!chain->in_use || std::find(chain->pages.begin(), chain->pages.end(), PagePool::kNone) != chain->pages.end()) {
+    if (!chain->in_use || std::find(chain->pages.begin(), chain->pages.end(), PagePool::kNone) !=
+                              chain->pages.end()) {
       *chain = Chain();
       chain->slot = slot;
       free_damaged(slot);
@@ -206,15 +210,16 @@ void HoldCore::free_damaged(std::uint32_t slot) {
   ++recovery.chains_damaged;
 }
 
-// What no committed chain owns is free: pages of a pass that died, of a settlement that got no further, of
-// damaged chains. Left named, such a page would have two owners after the next death.
+// What no committed chain owns is free: pages of a pass that died, of a settlement that got no
+// further, of damaged chains. Left named, such a page would have two owners after the next death.
 void HoldCore::repair_pages() {
   for (std::uint32_t index = 0; index < geometry.page_count; ++index) {
     const std::uint64_t owner = *word(geometry.page_word(index));
     if (owner == 0) {
       continue;
     }
-    const Chain* chain = page_slot(owner) < geometry.slot_count ? chains[page_slot(owner)].get() : nullptr;
+    const Chain* chain =
+        page_slot(owner) < geometry.slot_count ? chains[page_slot(owner)].get() : nullptr;
     if (chain != nullptr && chain->in_use && page_index(owner) < chain->pages.size()) {
       pool.mark_owned(index);
       continue;
@@ -252,7 +257,8 @@ void HoldCore::load_positions() {
       ++process.chains;
       ++process.resumed;
       process.held[static_cast<std::size_t>(chain->key.signal)] += chain->records;
-      parked_pages += chain->kind == kKindParked ? static_cast<std::uint32_t>(chain->pages.size()) : 0;
+      parked_pages +=
+          chain->kind == kKindParked ? static_cast<std::uint32_t>(chain->pages.size()) : 0;
       continue;
     }
     process.positions = chain;
@@ -316,7 +322,9 @@ void HoldCore::list_recovered() {
     recovery.records += chain->records;
     recovery.bytes += chain->bytes;
   }
-  const auto older = [](const BatchInfo& a, const BatchInfo& b) { return a.opened_ns < b.opened_ns; };
+  const auto older = [](const BatchInfo& a, const BatchInfo& b) {
+    return a.opened_ns < b.opened_ns;
+  };
   std::stable_sort(recovery.open.begin(), recovery.open.end(), older);
   std::stable_sort(recovery.closed.begin(), recovery.closed.end(), older);
   std::stable_sort(recovery.parked.begin(), recovery.parked.end(), older);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// read_status: everything `tailrace status` prints, read from the hold's file alone. Needs no answer from
-// the agent and takes no lock it could wait for, so it works while the agent runs, is stuck, or is dead,
-// and says which.
+// read_status: everything `tailrace status` prints, read from the hold's file alone. Needs no
+// answer from the agent and takes no lock it could wait for, so it works while the agent runs, is
+// stuck, or is dead, and says which.
 //
-// Copies header, tables and log with pread; applies a valid log to the copy; copies again if the commit
-// counter moved. Threads: pure function of the file. Failure: an Error naming the file; bytes that make no
-// sense are skipped and counted, never trusted.
+// Copies header, tables and log with pread; applies a valid log to the copy; copies again if the
+// commit counter moved. Threads: pure function of the file. Failure: an Error naming the file;
+// bytes that make no sense are skipped and counted, never trusted.
 #ifndef TAILRACE_AGENT_HOLD_STATUS_HPP_
 #define TAILRACE_AGENT_HOLD_STATUS_HPP_
 
@@ -53,7 +53,7 @@ struct StateStatus {
 
 struct HoldStatus {
   AgentVerdict agent = AgentVerdict::dead;
-  std::uint32_t agent_pid = 0;       // of the running agent, else of the last one
+  std::uint32_t agent_pid = 0;  // of the running agent, else of the last one
   std::uint64_t agent_epoch = 0;
   std::uint64_t agent_started_ns = 0;  // realtime
   std::string agent_version;
@@ -79,7 +79,8 @@ struct HoldStatus {
 };
 
 // `stuck_after_ns`: an agent that holds the lock and whose oldest heartbeat is older is stuck.
-Result<HoldStatus> read_status(const std::string& path, std::uint64_t stuck_after_ns = 10'000'000'000);
+Result<HoldStatus> read_status(const std::string& path,
+                               std::uint64_t stuck_after_ns = 10'000'000'000);
 
 // The same over bytes that are at hand, without the agent's verdict. For tests and the fuzzer.
 Result<HoldStatus> status_of_image(std::span<const std::byte> image);

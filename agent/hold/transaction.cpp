@@ -2,16 +2,17 @@
 #include "agent/hold/transaction.hpp"
 
 #include <cassert>
-#include <tailrace/shm/test_point.hpp>
 
 #include "agent/hold/mutation.hpp"
 #include "agent/hold/words.hpp"
+#include <tailrace/shm/test_point.hpp>
 
 namespace tailrace::agent {
 
 using namespace hold_layout;
 
-Transaction::Transaction(std::byte* base, const Geometry& geometry) : base_(base), geometry_(geometry) {
+Transaction::Transaction(std::byte* base, const Geometry& geometry)
+    : base_(base), geometry_(geometry) {
   pairs_.reserve(256);
 }
 
@@ -50,8 +51,8 @@ void Transaction::commit() {
     store_word(target, mutated(Mutation::deltas_in_log) ? *target + pairs_[i + 1] : pairs_[i + 1]);
     TAILRACE_TEST_POINT("hold.txn.apply");
   }
-  // Before the log is cleared: a status that finds the log clear and this counter unmoved has copied
-  // tables in which no transaction was half done.
+  // Before the log is cleared: a status that finds the log clear and this counter unmoved has
+  // copied tables in which no transaction was half done.
   store_word(word(0) + kHeaderCommits, ++commits_);
   TAILRACE_TEST_POINT("hold.txn.counted");
   store_word(log + kLogCount, 0);

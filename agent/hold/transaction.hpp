@@ -2,11 +2,13 @@
 //
 // Transaction: the one way in which more than one word of the hold changes.
 //
-// Pairs (offset, new value) with a checksum, made valid by one store of their count, applied, cleared by
-// one store. Values are absolute: whoever finds a valid log applies it again, which is harmless.
+// Pairs (offset, new value) with a checksum, made valid by one store of their count, applied,
+// cleared by one store. Values are absolute: whoever finds a valid log applies it again, which is
+// harmless.
 //
 // Threads: under the hold's mutex, from the first value read until commit() returns.
-// Ownership: borrows the mapping. Failure: the caller keeps within capacity(); commit() cannot fail.
+// Ownership: borrows the mapping. Failure: the caller keeps within capacity(); commit() cannot
+// fail.
 #ifndef TAILRACE_AGENT_HOLD_TRANSACTION_HPP_
 #define TAILRACE_AGENT_HOLD_TRANSACTION_HPP_
 
@@ -42,10 +44,11 @@ class Transaction {
   std::uint64_t commits_ = 0;
 };
 
-// What lies in the log of an image: base points at the file's first byte; it may be a private copy of the
-// first `limit` bytes, and then a target beyond is believed.
+// What lies in the log of an image: base points at the file's first byte; it may be a private copy
+// of the first `limit` bytes, and then a target beyond is believed.
 enum class LogState { empty, valid, damaged };
-LogState examine_log(const std::byte* base, const hold_layout::Geometry& geometry, std::uint64_t limit);
+LogState examine_log(const std::byte* base, const hold_layout::Geometry& geometry,
+                     std::uint64_t limit);
 // Applies a valid log to the image's first `limit` bytes, without clearing it.
 void apply_log(std::byte* base, const hold_layout::Geometry& geometry, std::uint64_t limit);
 

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Stores into the hold. Every store is one aligned u64 with release order: what a later process finds after
-// kill -9 is what was stored before, in program order, and a status that reads along sees no later store
-// without the earlier ones.
+// Stores into the hold. Every store is one aligned u64 with release order: what a later process
+// finds after kill -9 is what was stored before, in program order, and a status that reads along
+// sees no later store without the earlier ones.
 #ifndef TAILRACE_AGENT_HOLD_WORDS_HPP_
 #define TAILRACE_AGENT_HOLD_WORDS_HPP_
-
-#include <time.h>
 
 #include <atomic>
 #include <cstddef>
@@ -14,6 +12,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <time.h>
 
 namespace tailrace::agent {
 
@@ -35,7 +34,8 @@ inline void store_text(std::uint64_t* words, std::size_t bytes, std::string_view
   }
 }
 
-// What was stored, or whatever damage made of it: printable ASCII and UTF-8 bytes stay, the rest is '?'.
+// What was stored, or whatever damage made of it: printable ASCII and UTF-8 bytes stay, the rest is
+// '?'.
 inline std::string load_text(const std::uint64_t* words, std::size_t bytes) {
   std::string text(bytes, '\0');
   std::memcpy(text.data(), words, bytes);
@@ -51,7 +51,8 @@ inline std::string load_text(const std::uint64_t* words, std::size_t bytes) {
 inline std::uint64_t clock_ns(clockid_t clock) {
   timespec now{};
   ::clock_gettime(clock, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 }  // namespace tailrace::agent

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the hold costs: a record appended and committed, by records a pass and by how much is waiting; a
-// settlement; a start on a full hold. Compare with one reserved heap string, which keeps nothing.
+// What the hold costs: a record appended and committed, by records a pass and by how much is
+// waiting; a settlement; a start on a full hold. Compare with one reserved heap string, which keeps
+// nothing.
 #include <benchmark/benchmark.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include <filesystem>
 #include <memory>
+#include <stdlib.h>
 #include <string>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "agent/hold/hold.hpp"
@@ -72,8 +72,8 @@ class BenchHold {
 
 const std::vector<std::byte> kRecord(kRecordBytes, std::byte{0x55});
 
-// One worker's endless stream: passes of `per_pass` records into one batch, which is closed at 512 KiB and
-// settled when `waiting` bytes are ahead of it.
+// One worker's endless stream: passes of `per_pass` records into one batch, which is closed at 512
+// KiB and settled when `waiting` bytes are ahead of it.
 class Stream {
  public:
   Stream(Hold& hold, ProcessIndex process, std::uint64_t waiting)
@@ -116,7 +116,8 @@ class Stream {
 void AppendAndCommit(benchmark::State& state) {
   BenchHold bench(std::uint64_t{128} << 20);
   Stream stream(bench.hold(), bench.add(1), static_cast<std::uint64_t>(state.range(1)) << 20);
-  for (int i = 0; i < 300'000 / state.range(0); ++i) {  // memory committed, the queue as long as it will be
+  for (int i = 0; i < 300'000 / state.range(0);
+       ++i) {  // memory committed, the queue as long as it will be
     stream.pass(state.range(0));
   }
   for (auto _ : state) {
@@ -125,7 +126,9 @@ void AppendAndCommit(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
   state.counters["ns_per_record"] = per_record(state);
 }
-BENCHMARK(AppendAndCommit)->ArgNames({"records", "waiting_MiB"})->ArgsProduct({{1, 10, 100, 1000}, {0, 32}});
+BENCHMARK(AppendAndCommit)
+    ->ArgNames({"records", "waiting_MiB"})
+    ->ArgsProduct({{1, 10, 100, 1000}, {0, 32}});
 
 void HeapString(benchmark::State& state) {
   const std::size_t depth = (static_cast<std::size_t>(state.range(0)) << 20) / kBatchBytes + 1;
@@ -183,8 +186,9 @@ void Settle(benchmark::State& state) {
     std::vector<Outcome> outcomes;
     static_cast<void>(pass.begin(process));
     for (std::int64_t i = 0; i < state.range(0); ++i) {
-      const Appended appended = pass.append({process, Signal::traces, 1, static_cast<std::uint64_t>(i)}, {}, 0,
-                                            record, {0, position += 8});
+      const Appended appended =
+          pass.append({process, Signal::traces, 1, static_cast<std::uint64_t>(i)}, {}, 0, record,
+                      {0, position += 8});
       outcomes.push_back({appended.batch, 1});
     }
     pass.commit();
@@ -199,7 +203,8 @@ void Settle(benchmark::State& state) {
 }
 BENCHMARK(Settle)->ArgNames({"batches", "KiB"})->Args({1, 4})->Args({8, 512})->Args({100, 4});
 
-// From exec to batches listed, on a hold full of 512 KiB batches; the lock and the mapping included.
+// From exec to batches listed, on a hold full of 512 KiB batches; the lock and the mapping
+// included.
 void StartOnAFullHold(benchmark::State& state) {
   BenchHold bench(std::uint64_t{128} << 20);
   {
@@ -236,7 +241,11 @@ void StartOnAFullHold(benchmark::State& state) {
   }
   state.counters["records"] = static_cast<double>(records);
 }
-BENCHMARK(StartOnAFullHold)->ArgNames({"batch_KiB"})->Arg(512)->Arg(16)->Unit(benchmark::kMillisecond);
+BENCHMARK(StartOnAFullHold)
+    ->ArgNames({"batch_KiB"})
+    ->Arg(512)
+    ->Arg(16)
+    ->Unit(benchmark::kMillisecond);
 
 void ReadStatus(benchmark::State& state) {
   BenchHold bench(std::uint64_t{128} << 20);

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Damage (rule 11) and want of room (rule 13): whatever the file holds, the agent starts, says what is
-// lost, books it, and goes on.
+// Damage (rule 11) and want of room (rule 13): whatever the file holds, the agent starts, says what
+// is lost, books it, and goes on.
+#include <atomic>
+#include <cstring>
 #include <fcntl.h>
+#include <fstream>
+#include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <random>
 #include <sched.h>
 #include <signal.h>
+#include <sstream>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <atomic>
-#include <cstring>
-#include <fstream>
-#include <functional>
-#include <random>
-#include <sstream>
 
 #include "agent/hold/status.hpp"
 #include "tests/agent/hold/hold_fixture.hpp"
@@ -50,10 +49,12 @@ class HoldDamage : public HoldFixture {
       const ProcessIndex process = add(p);
       ASSERT_TRUE(pass.begin(process));
       for (std::uint64_t i = 0; i < 9; ++i) {
-        ASSERT_EQ(pass.append(key(process, i % 3), {}, 0, bytes(std::string(1800, 'x')), {0, i * 8}).status,
+        ASSERT_EQ(pass.append(key(process, i % 3), {}, 0, bytes(std::string(1800, 'x')), {0, i * 8})
+                      .status,
                   AppendStatus::appended);
       }
-      ASSERT_EQ(pass.park(process, Signal::traces, 5, bytes("parked"), {1, 0}, 1).status, AppendStatus::appended);
+      ASSERT_EQ(pass.park(process, Signal::traces, 5, bytes("parked"), {1, 0}, 1).status,
+                AppendStatus::appended);
       pass.set_position(process, 0, 72);
       pass.set_position(process, 1, 8);
       pass.set_written(process, Signal::traces, 10);
@@ -81,10 +82,13 @@ class HoldDamage : public HoldFixture {
     Image image = read();
     with(image);
     const int fd = ::open(path_.c_str(), O_RDWR);
-    ASSERT_EQ(::pwrite(fd, image.data(), image.size() * 8, 0), static_cast<ssize_t>(image.size() * 8));
+    ASSERT_EQ(::pwrite(fd, image.data(), image.size() * 8, 0),
+              static_cast<ssize_t>(image.size() * 8));
     ::close(fd);
   }
-  static std::span<std::byte> bytes_of(Image& image) { return std::as_writable_bytes(std::span(image)); }
+  static std::span<std::byte> bytes_of(Image& image) {
+    return std::as_writable_bytes(std::span(image));
+  }
 
   // The page word of a chain of this kind.
   static std::uint64_t& page_word_of(Image& image, ChainKind kind) {
@@ -99,8 +103,8 @@ class HoldDamage : public HoldFixture {
     return image[0];
   }
 
-  // That what is left works: nothing is out of balance that was not booked, and it can be filled, sent and
-  // emptied.
+  // That what is left works: nothing is out of balance that was not booked, and it can be filled,
+  // sent and emptied.
   static void expect_usable(Hold& hold) {
     std::vector<Outcome> outcomes;
     for (const BatchInfo& info : hold.recovery().open) {
@@ -168,8 +172,8 @@ TEST_F(HoldDamage, ManyFlippedBytesAtOnce) {
   for (int round = 0; round < 300; ++round) {
     Image image = whole;
     for (int flips = 0; flips < 60; ++flips) {
-      image[(g.processes_offset + random() % (g.pages_offset - g.processes_offset)) / 8] ^= std::uint64_t{1}
-                                                                                           << random() % 64;
+      image[(g.processes_offset + random() % (g.pages_offset - g.processes_offset)) / 8] ^=
+          std::uint64_t{1} << random() % 64;
     }
     auto hold = Hold::over(bytes_of(image), false);
     ASSERT_TRUE(hold.ok());
@@ -189,7 +193,8 @@ TEST_F(HoldDamage, BatchThatLacksAPageIsFreedAndItsRecordsBooked) {
   std::uint64_t damaged = 0;
   for (const ProcessIndex process : hold_->processes()) {
     expect_balance(process, Signal::traces);
-    damaged += hold_->ledger(process)[0].dropped[static_cast<std::size_t>(DropReason::hold_damaged)];
+    damaged +=
+        hold_->ledger(process)[0].dropped[static_cast<std::size_t>(DropReason::hold_damaged)];
   }
   EXPECT_EQ(damaged, 3u);
   expect_usable(*hold_);
@@ -216,13 +221,13 @@ TEST_F(HoldDamage, RepairMayBeKilledAtEveryStore) {
     page_word_of(image, kKindBatch) = 0;
     page_word_of(image, kKindPositions) = 0;
     const Geometry g = geometry_of(image.size() * 8);
-    image[g.process(7) / 8] = 77;                    // a process in no state there is
+    image[g.process(7) / 8] = 77;                      // a process in no state there is
     image[g.slot(20) / 8] = pack_slot_state(9, 9, 9);  // a chain of nobody
   });
   const Image damaged = read();
   int killed = 0;
-  for (const char* point : {"hold.start.free", "hold.start.page", "hold.start.book", "hold.start.process",
-                            "hold.start.lanes_lost", "hold.start.life"}) {
+  for (const char* point : {"hold.start.free", "hold.start.page", "hold.start.book",
+                            "hold.start.process", "hold.start.lanes_lost", "hold.start.life"}) {
     for (int hit = 1; hit <= 3; ++hit) {
       change([&](Image& image) { image = damaged; });
       const pid_t child = ::fork();
@@ -240,7 +245,8 @@ TEST_F(HoldDamage, RepairMayBeKilledAtEveryStore) {
       std::uint64_t booked = 0;
       for (const ProcessIndex process : hold_->processes()) {
         expect_balance(process, Signal::traces);
-        booked += hold_->ledger(process)[0].dropped[static_cast<std::size_t>(DropReason::hold_damaged)];
+        booked +=
+            hold_->ledger(process)[0].dropped[static_cast<std::size_t>(DropReason::hold_damaged)];
       }
       EXPECT_EQ(booked, 3u) << point << " hit " << hit;
       EXPECT_EQ(hold_->recovery().open.size() + hold_->recovery().closed.size(), 5u);
@@ -288,7 +294,8 @@ TEST_F(HoldDamage, LogThatAimsOutsideTheTablesIsGarbage) {
 }
 
 TEST_F(HoldDamage, TruncatedFileMakesTheHoldAnew) {
-  for (const std::uint64_t size : {std::uint64_t{1}, std::uint64_t{4096}, kBytes - 4096, kBytes + 1}) {
+  for (const std::uint64_t size :
+       {std::uint64_t{1}, std::uint64_t{4096}, kBytes - 4096, kBytes + 1}) {
     reset(kBytes);
     fill();
     hold_ = nullptr;
@@ -310,13 +317,16 @@ TEST_F(HoldDamage, StatusOfADamagedHoldSaysWhatIsWrong) {
 
 // --- room
 
-// In a process and mount namespace of its own, on a tmpfs of `kilobytes`. Answers 0, or the line it failed.
-int on_small_tmpfs(const std::string& folder, int kilobytes, const std::function<int(const std::string&)>& test) {
+// In a process and mount namespace of its own, on a tmpfs of `kilobytes`. Answers 0, or the line it
+// failed.
+int on_small_tmpfs(const std::string& folder, int kilobytes,
+                   const std::function<int(const std::string&)>& test) {
   constexpr int kCannotMount = 255;
   const pid_t child = ::fork();
   if (child == 0) {
     const std::string options = "mode=0700,size=" + std::to_string(kilobytes) + "k";
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         ::mount("tmpfs", folder.c_str(), "tmpfs", 0, options.c_str()) != 0) {
       ::_exit(kCannotMount);
     }
@@ -349,8 +359,8 @@ TEST_F(HoldDamage, FullTmpfsIsAnAnswerAndNotASignal) {
       if (!process || !pass.begin(*process)) {
         return __LINE__ % 250;
       }
-      const Appended appended =
-          pass.append({*process, Signal::traces, 1, i}, {}, 0, bytes(std::string(4000, 'x')), {0, i * 8});
+      const Appended appended = pass.append({*process, Signal::traces, 1, i}, {}, 0,
+                                            bytes(std::string(4000, 'x')), {0, i * 8});
       pass.commit();
       if (appended.status == AppendStatus::full) {
         break;
@@ -362,11 +372,13 @@ TEST_F(HoldDamage, FullTmpfsIsAnAnswerAndNotASignal) {
     }
     // What is settled makes room at once.
     const Outcome outcome{batches[0], 1};
-    if (!hold.close(batches[0], {}).ok() || !hold.settle({&outcome, 1}).ok() || !pass.begin(*process)) {
+    if (!hold.close(batches[0], {}).ok() || !hold.settle({&outcome, 1}).ok() ||
+        !pass.begin(*process)) {
       return __LINE__ % 250;
     }
-    const bool fits = pass.join({*process, Signal::traces, 1, 0}, {}, 0, bytes("r"), {0, 8}, 1, {}).status ==
-                      AppendStatus::appended;
+    const bool fits =
+        pass.join({*process, Signal::traces, 1, 0}, {}, 0, bytes("r"), {0, 8}, 1, {}).status ==
+        AppendStatus::appended;
     pass.commit();
     return fits ? 0 : __LINE__ % 250;
   });

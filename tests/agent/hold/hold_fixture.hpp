@@ -4,15 +4,14 @@
 #ifndef TAILRACE_TESTS_AGENT_HOLD_HOLD_FIXTURE_HPP_
 #define TAILRACE_TESTS_AGENT_HOLD_HOLD_FIXTURE_HPP_
 
-#include <gtest/gtest.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include <filesystem>
+#include <gtest/gtest.h>
 #include <map>
 #include <memory>
+#include <stdlib.h>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 #include <vector>
 
 #include "agent/hold/core.hpp"
@@ -22,11 +21,14 @@
 namespace tailrace::agent {
 
 inline std::string make_folder() {
-  std::string name = std::filesystem::exists("/dev/shm") ? "/dev/shm/hold-test-XXXXXX" : "/tmp/hold-test-XXXXXX";
+  std::string name =
+      std::filesystem::exists("/dev/shm") ? "/dev/shm/hold-test-XXXXXX" : "/tmp/hold-test-XXXXXX";
   return ::mkdtemp(name.data()) != nullptr ? name : std::string();
 }
 
-inline ByteSpan bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+inline ByteSpan bytes(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 inline Uuid uuid(std::uint8_t number) {
   Uuid id{};
@@ -88,7 +90,8 @@ class HoldFixture : public ::testing::Test {
     ASSERT_TRUE(opened.ok()) << opened.error().sentence;
     hold_ = std::move(opened).value();
   }
-  // A start after an orderly end. The pass, if any, loses its hold: it must have nothing uncommitted.
+  // A start after an orderly end. The pass, if any, loses its hold: it must have nothing
+  // uncommitted.
   void reopen(Pass* pass = nullptr) {
     if (pass != nullptr) {
       pass->~Pass();
@@ -100,15 +103,17 @@ class HoldFixture : public ::testing::Test {
     hold_ = nullptr;
     open();
   }
-  // As after kill -9: what is private is never destroyed; the file goes on from a copy, since the lock
-  // stays with the lost hold.
+  // As after kill -9: what is private is never destroyed; the file goes on from a copy, since the
+  // lock stays with the lost hold.
   void lose() {
-    static std::vector<Hold*>* const kLost = new std::vector<Hold*>;  // reachable: no leak to be reported
+    static std::vector<Hold*>* const kLost =
+        new std::vector<Hold*>;  // reachable: no leak to be reported
     kLost->push_back(hold_.release());
     const std::string old = path_;
     path_ = folder_ + "/hold" + std::to_string(kLost->size());
     std::filesystem::copy_file(old, path_);
-    std::filesystem::permissions(path_, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    std::filesystem::permissions(
+        path_, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
     open();
   }
 
@@ -128,7 +133,8 @@ class HoldFixture : public ::testing::Test {
     return {process, Signal::traces, 1, route};
   }
   // One record of 8 bytes of its lane, in a pass of its own.
-  BatchId put(Pass& pass, ProcessIndex process, const std::string& record, Origin origin, std::uint64_t route = 0) {
+  BatchId put(Pass& pass, ProcessIndex process, const std::string& record, Origin origin,
+              std::uint64_t route = 0) {
     EXPECT_TRUE(pass.begin(process));
     const Appended appended = pass.append(key(process, route), {}, 0, bytes(record), origin);
     EXPECT_EQ(appended.status, AppendStatus::appended);

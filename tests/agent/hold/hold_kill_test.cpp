@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kill matrix: an agent of random doings is ended by SIGKILL at each named store of the hold, looked at
-// before anything is repaired, and followed by the next one, which is killed in its turn, at its start too.
-// Nothing may be lost, doubled, leaked or owned twice, and the ledger must balance at every look.
+// The kill matrix: an agent of random doings is ended by SIGKILL at each named store of the hold,
+// looked at before anything is repaired, and followed by the next one, which is killed in its turn,
+// at its start too. Nothing may be lost, doubled, leaked or owned twice, and the ledger must
+// balance at every look.
 //
 // The same matrix must catch each deliberate mistake of mutation.hpp, else it proves nothing.
-// Built twice: a short run for every day, and with HOLD_KILLS_LONG a long one. The environment's HOLD_KILLS
-// says how many kills each matrix makes instead.
-#include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+// Built twice: a short run for every day, and with HOLD_KILLS_LONG a long one. The environment's
+// HOLD_KILLS says how many kills each matrix makes instead.
 #include <array>
 #include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <gtest/gtest.h>
 #include <map>
 #include <new>
 #include <random>
+#include <signal.h>
 #include <string>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <vector>
 
 #include "agent/hold/mutation.hpp"
@@ -69,7 +69,8 @@ namespace {
 
 template <typename T>
 T* shared_memory() {
-  void* memory = ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   return memory == MAP_FAILED ? nullptr : new (memory) T();
 }
 
@@ -114,7 +115,8 @@ class KillMatrix : public ::testing::Test {
   }
 
   enum class End { killed, finished, wrong };
-  // One life of the agent, in a process of its own, which ends at the given hit of `point` (or `after_us`).
+  // One life of the agent, in a process of its own, which ends at the given hit of `point` (or
+  // `after_us`).
   End live(const char* point, std::uint32_t hit, useconds_t after_us = 0) {
     control->wrong[0] = 0;
     const pid_t child = ::fork();
@@ -163,9 +165,10 @@ class KillMatrix : public ::testing::Test {
 
   // So that a start has something to finish, to clear or to count.
   const char* something_left_behind() {
-    static constexpr const char* kPoints[] = {"hold.txn.valid",  "hold.txn.apply",        "hold.txn.apply",
-                                              "hold.txn.counted", "hold.page.take",        "hold.page.clear",
-                                              "hold.drain.begun", "hold.settle.committed", "hold.txn.entry"};
+    static constexpr const char* kPoints[] = {
+        "hold.txn.valid",   "hold.txn.apply",        "hold.txn.apply",
+        "hold.txn.counted", "hold.page.take",        "hold.page.clear",
+        "hold.drain.begun", "hold.settle.committed", "hold.txn.entry"};
     return kPoints[random_() % std::size(kPoints)];
   }
 
@@ -180,7 +183,8 @@ class KillMatrix : public ::testing::Test {
       return;
     }
     const End end = live(point, hit);
-    const std::string place = end == End::finished ? "at the end" : point + (" hit " + std::to_string(hit));
+    const std::string place =
+        end == End::finished ? "at the end" : point + (" hit " + std::to_string(hit));
     if (end == End::wrong) {
       verdict.wrong = place + ": " + control->wrong;
       return;
@@ -197,7 +201,8 @@ class KillMatrix : public ::testing::Test {
     }
   }
 
-  // Goes over all points in turn, and at each dies at a hit of its own choice, until `kills` are made.
+  // Goes over all points in turn, and at each dies at a hit of its own choice, until `kills` are
+  // made.
   Verdict matrix(int kills, std::uint32_t threads) {
     Verdict verdict;
     const std::uint32_t points = control->used;
@@ -206,7 +211,8 @@ class KillMatrix : public ::testing::Test {
       const std::uint32_t point = turn % points;
       const char* name = control->names[point];
       if (std::strncmp(name, "hold.start.", 11) == 0) {
-        step(something_left_behind(), 1 + static_cast<std::uint32_t>(random_() % 40), threads, verdict);
+        step(something_left_behind(), 1 + static_cast<std::uint32_t>(random_() % 40), threads,
+             verdict);
         step(name, 1 + static_cast<std::uint32_t>(random_() % 3), threads, verdict);
       } else {
         const std::uint64_t among = random_() % 2 != 0 ? 6 : 1 + control->hits[point] / 6;
@@ -224,16 +230,26 @@ class KillMatrix : public ::testing::Test {
 };
 
 void expect_names(const std::map<std::string, int>& killed) {
-  // Every kind of store there is: a point that is renamed or no longer reached must not pass in silence.
-  for (const char* name :
-       {"hold.create.sized", "hold.create.header", "hold.create.geometry", "hold.create.magic", "hold.txn.entry",
-        "hold.txn.checksum", "hold.txn.valid", "hold.txn.apply", "hold.txn.counted", "hold.txn.clear",
-        "hold.page.take", "hold.page.clear", "hold.slot.high", "hold.slot.owner", "hold.slot.words", "hold.write",
-        "hold.close.patch", "hold.close.state", "hold.settle.begin", "hold.settle.committed", "hold.retry.word",
-        "hold.pass.begin", "hold.pass.committed", "hold.drain.begun", "hold.drain.ended", "hold.process.clear",
-        "hold.process.words", "hold.process.positions", "hold.process.added", "hold.process.retired",
-        "hold.start.apply", "hold.start.counted", "hold.start.clear", "hold.start.page", "hold.start.death",
-        "hold.start.life"}) {
+  // Every kind of store there is: a point that is renamed or no longer reached must not pass in
+  // silence.
+  for (const char* name : {"hold.create.sized",    "hold.create.header",
+                           "hold.create.geometry", "hold.create.magic",
+                           "hold.txn.entry",       "hold.txn.checksum",
+                           "hold.txn.valid",       "hold.txn.apply",
+                           "hold.txn.counted",     "hold.txn.clear",
+                           "hold.page.take",       "hold.page.clear",
+                           "hold.slot.high",       "hold.slot.owner",
+                           "hold.slot.words",      "hold.write",
+                           "hold.close.patch",     "hold.close.state",
+                           "hold.settle.begin",    "hold.settle.committed",
+                           "hold.retry.word",      "hold.pass.begin",
+                           "hold.pass.committed",  "hold.drain.begun",
+                           "hold.drain.ended",     "hold.process.clear",
+                           "hold.process.words",   "hold.process.positions",
+                           "hold.process.added",   "hold.process.retired",
+                           "hold.start.apply",     "hold.start.counted",
+                           "hold.start.clear",     "hold.start.page",
+                           "hold.start.death",     "hold.start.life"}) {
     const auto found = killed.find(name);
     EXPECT_TRUE(found != killed.end() && found->second > 0) << "nobody was killed at " << name;
   }
@@ -245,8 +261,8 @@ TEST_F(KillMatrix, NothingIsLostDoubledLeakedOrOwnedTwice) {
   EXPECT_EQ(verdict.wrong, "");
   expect_names(killed_at_);
   RecordProperty("kills", verdict.kills);
-  std::printf("%d kills at %zu points, %d worlds came to their end\n", verdict.kills, killed_at_.size(),
-              verdict.worlds);
+  std::printf("%d kills at %zu points, %d worlds came to their end\n", verdict.kills,
+              killed_at_.size(), verdict.worlds);
 }
 
 TEST_F(KillMatrix, TheSameWithThreeThreads) {
@@ -284,18 +300,26 @@ TEST_P(KillMatrixMistakes, IsCaught) {
 }
 
 std::string mistake_name(Mutation mistake) {
-  static const std::array<const char*, 11> kNames = {
-      "None",         "PositionBeforeCommit", "PagesBeforeSettlement", "PagesNotClearedAtStart",
-      "SettleInTwo",  "ValidBeforeEntries",   "DeltasInLog",           "ClearBeforeApply",
-      "PageWordAfterCommit", "BookedBeforeJoin", "FirstPositionForgotten"};
+  static const std::array<const char*, 11> kNames = {"None",
+                                                     "PositionBeforeCommit",
+                                                     "PagesBeforeSettlement",
+                                                     "PagesNotClearedAtStart",
+                                                     "SettleInTwo",
+                                                     "ValidBeforeEntries",
+                                                     "DeltasInLog",
+                                                     "ClearBeforeApply",
+                                                     "PageWordAfterCommit",
+                                                     "BookedBeforeJoin",
+                                                     "FirstPositionForgotten"};
   return kNames.at(static_cast<std::size_t>(mistake));
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Each, KillMatrixMistakes,
     ::testing::Values(Mutation::position_before_commit, Mutation::pages_before_settlement,
-                      Mutation::pages_not_cleared_at_start, Mutation::settle_in_two, Mutation::valid_before_entries,
-                      Mutation::deltas_in_log, Mutation::clear_before_apply, Mutation::page_word_after_commit,
+                      Mutation::pages_not_cleared_at_start, Mutation::settle_in_two,
+                      Mutation::valid_before_entries, Mutation::deltas_in_log,
+                      Mutation::clear_before_apply, Mutation::page_word_after_commit,
                       Mutation::booked_before_join, Mutation::first_position_forgotten),
     [](const ::testing::TestParamInfo<Mutation>& each) { return mistake_name(each.param); });
 

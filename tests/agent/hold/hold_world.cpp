@@ -50,9 +50,14 @@ std::uint64_t hash_of(const World& world, const Place& place, std::uint64_t salt
 enum class Fate { batch, parked, part, filtered };
 Fate fate_of(const World& world, const Place& place) {
   const std::uint64_t number = hash_of(world, place, 1) % 16;
-  return number == 0 ? Fate::filtered : number <= 2 ? Fate::parked : number == 3 ? Fate::part : Fate::batch;
+  return number == 0   ? Fate::filtered
+         : number <= 2 ? Fate::parked
+         : number == 3 ? Fate::part
+                       : Fate::batch;
 }
-bool is_discarded(const World& world, const Place& place) { return hash_of(world, place, 2) % 4 == 0; }
+bool is_discarded(const World& world, const Place& place) {
+  return hash_of(world, place, 2) % 4 == 0;
+}
 std::uint32_t weight_of(const World& world, const Place& place) {
   return fate_of(world, place) == Fate::part ? 0 : 1;
 }
@@ -83,8 +88,8 @@ struct BatchHead {
 };
 
 // The records of a chain's bytes; nullopt with a reason if they are not what was written.
-std::optional<std::vector<Place>> parse(const World& world, const std::string& text, bool has_head, bool closed,
-                                        std::string& why) {
+std::optional<std::vector<Place>> parse(const World& world, const std::string& text, bool has_head,
+                                        bool closed, std::string& why) {
   std::vector<Place> places;
   std::size_t at = 0;
   if (has_head) {
@@ -107,8 +112,9 @@ std::optional<std::vector<Place>> parse(const World& world, const std::string& t
       return std::nullopt;
     }
     std::memcpy(&head, text.data() + at, sizeof head);
-    if (head.magic != kRecordMagic || head.place.process >= kWorldProcesses || head.place.lane >= kWorldLanes ||
-        head.place.record >= kWorldRecords || text.compare(at, head.size, record_of(world, head.place)) != 0) {
+    if (head.magic != kRecordMagic || head.place.process >= kWorldProcesses ||
+        head.place.lane >= kWorldLanes || head.place.record >= kWorldRecords ||
+        text.compare(at, head.size, record_of(world, head.place)) != 0) {
       why = "byte " + std::to_string(at) + " is not the record that was written";
       return std::nullopt;
     }
@@ -124,7 +130,9 @@ Uuid uuid_of(std::uint32_t process) {
   return uuid;
 }
 
-ByteSpan bytes_of(const std::string& text) { return std::as_bytes(std::span(text.data(), text.size())); }
+ByteSpan bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 std::string text_of(const Hold& hold, BatchId batch) {
   std::vector<ByteSpan> pieces;
@@ -141,7 +149,9 @@ std::string text_of(const Hold& hold, BatchId batch) {
 class WorldSink : public SettledSink {
  public:
   WorldSink(World& world, std::uint32_t process) : world_(world), process_(process) {}
-  void settled(std::uint32_t lane, std::uint64_t position) override { world_.settled[process_][lane] = position; }
+  void settled(std::uint32_t lane, std::uint64_t position) override {
+    world_.settled[process_][lane] = position;
+  }
 
  private:
   World& world_;
@@ -261,7 +271,8 @@ class Worker {
 
   BatchKey key_of(const Mine& mine, const Place& place) const {
     const std::uint64_t dice = hash_of(world_, place, 5);
-    return {mine.index, signal_of(world_, place), static_cast<std::uint8_t>(dice % 2), dice / 2 % 2};
+    return {mine.index, signal_of(world_, place), static_cast<std::uint8_t>(dice % 2),
+            dice / 2 % 2};
   }
 
   void drain() {
@@ -294,7 +305,8 @@ class Worker {
       return;
     }
     for (const auto& [id, place] : joined_) {
-      std::erase_if(mine->parked, [&, chain = id](const auto& parked) { return parked.first == chain; });
+      std::erase_if(mine->parked,
+                    [&, chain = id](const auto& parked) { return parked.first == chain; });
     }
     pass_.commit();
     mine->parked.insert(mine->parked.end(), parked_now.begin(), parked_now.end());
@@ -310,7 +322,8 @@ class Worker {
   }
 
   // false: no room in the hold or in this pass.
-  bool take(Mine& mine, const Place& place, Origin origin, std::vector<std::pair<BatchId, Place>>& parked_now) {
+  bool take(Mine& mine, const Place& place, Origin origin,
+            std::vector<std::pair<BatchId, Place>>& parked_now) {
     const std::string record = record_of(world_, place);
     const Fate fate = fate_of(world_, place);
     if (fate == Fate::filtered) {
@@ -318,8 +331,8 @@ class Worker {
       return true;
     }
     if (fate == Fate::parked || fate == Fate::part) {
-      const Appended parked =
-          pass_.park(mine.index, Signal::traces, place.record, bytes_of(record), origin, weight_of(world_, place));
+      const Appended parked = pass_.park(mine.index, Signal::traces, place.record, bytes_of(record),
+                                         origin, weight_of(world_, place));
       if (parked.status == AppendStatus::appended) {
         parked_now.emplace_back(parked.batch, place);
       }
@@ -348,7 +361,8 @@ class Worker {
         if (!pass_.discard(id, DropReason::corrupt)) {
           return;
         }
-      } else if (append(mine, place, record_of(world_, place), {place.lane, place.record * kRecordStep}, {&id, 1})
+      } else if (append(mine, place, record_of(world_, place),
+                        {place.lane, place.record * kRecordStep}, {&id, 1})
                      .status != AppendStatus::appended) {
         return;
       }
@@ -491,7 +505,8 @@ std::string run_agent(World& world, const std::string& path) {
     return opened.error().sentence;
   }
   Hold& hold = **opened;
-  if (hold.recovery().chains_damaged != 0 || hold.recovery().records_damaged != 0 || hold.recovery().renewed) {
+  if (hold.recovery().chains_damaged != 0 || hold.recovery().records_damaged != 0 ||
+      hold.recovery().renewed) {
     return "the agent found damage: " + hold.recovery().damage;
   }
   Shared shared{world, hold, {}, {}, {}};
@@ -536,7 +551,8 @@ namespace {
 
 class Look {
  public:
-  Look(World& world, const std::string& path, bool finished) : world_(world), path_(path), finished_(finished) {}
+  Look(World& world, const std::string& path, bool finished)
+      : world_(world), path_(path), finished_(finished) {}
 
   std::vector<std::string> judge() {
     if (!load()) {
@@ -634,7 +650,8 @@ class Look {
         continue;
       }
       if (!pages_.emplace(std::pair(slot, page_index(owner)), page).second) {
-        complain("slot " + std::to_string(slot) + " has two pages " + std::to_string(page_index(owner)));
+        complain("slot " + std::to_string(slot) + " has two pages " +
+                 std::to_string(page_index(owner)));
       }
     }
   }
@@ -696,14 +713,16 @@ class Look {
       }
     }
     if (records != slot_records(words[kSlotState])) {
-      complain("slot " + std::to_string(slot) + " counts " + std::to_string(slot_records(words[kSlotState])) +
-               " records and has " + std::to_string(records));
+      complain("slot " + std::to_string(slot) + " counts " +
+               std::to_string(slot_records(words[kSlotState])) + " records and has " +
+               std::to_string(records));
     }
     entry->second.held[owner_signal(words[kSlotOwner])] += records;
   }
 
   static std::string name(const Place& place) {
-    return std::to_string(place.process) + "/" + std::to_string(place.lane) + "/" + std::to_string(place.record);
+    return std::to_string(place.process) + "/" + std::to_string(place.lane) + "/" +
+           std::to_string(place.record);
   }
 
   void judge_records() {
@@ -716,7 +735,8 @@ class Look {
                                         : entry->gone    ? kWorldRecords * kRecordStep
                                                          : entry->positions[lane];
         if (committed < world_.tail[p][lane]) {
-          complain("lane " + std::to_string(p) + "/" + std::to_string(lane) + " fell behind its tail");
+          complain("lane " + std::to_string(p) + "/" + std::to_string(lane) +
+                   " fell behind its tail");
         }
         if (finished_ && committed != kWorldRecords * kRecordStep) {
           complain("lane " + std::to_string(p) + "/" + std::to_string(lane) + " is not drained");
@@ -731,7 +751,8 @@ class Look {
     }
   }
 
-  void judge_record(const Place& place, std::uint64_t committed, std::array<SignalLedger, 2>& expected) {
+  void judge_record(const Place& place, std::uint64_t committed,
+                    std::array<SignalLedger, 2>& expected) {
     World::Record& record = world_.records[place.process][place.lane][place.record];
     const std::uint64_t position = place.record * kRecordStep;
     const bool held = found_.count(place) != 0;
@@ -774,26 +795,28 @@ class Look {
       const char outcome = record.outcome;
       (outcome == 'D'   ? ledger.delivered
        : outcome == 'R' ? ledger.rejected
-                        : ledger.dropped[static_cast<std::size_t>(DropReason::non_retryable)]) += weight;
+                        : ledger.dropped[static_cast<std::size_t>(DropReason::non_retryable)]) +=
+          weight;
     }
   }
 
-  void judge_ledger(std::uint32_t process, const Entry& entry, const std::array<SignalLedger, 2>& expected) {
+  void judge_ledger(std::uint32_t process, const Entry& entry,
+                    const std::array<SignalLedger, 2>& expected) {
     for (std::uint32_t signal = 0; signal < 2; ++signal) {
       const std::uint64_t* words = entry.words.data() + kProcessLedger + signal * kLedgerWords;
       const SignalLedger& want = expected[signal];
       const auto compare = [&](const char* what, std::uint64_t is, std::uint64_t should) {
         if (is != should) {
-          complain("process " + std::to_string(process) + " signal " + std::to_string(signal) + ": " + what + " is " +
-                   std::to_string(is) + ", not " + std::to_string(should));
+          complain("process " + std::to_string(process) + " signal " + std::to_string(signal) +
+                   ": " + what + " is " + std::to_string(is) + ", not " + std::to_string(should));
         }
       };
       compare("seen", words[kLedgerSeen], want.seen);
       compare("delivered", words[kLedgerDelivered], want.delivered);
       compare("rejected", words[kLedgerRejected], want.rejected);
       compare("held", entry.held[signal], want.held);
-      for (const DropReason reason : {DropReason::filtered, DropReason::corrupt, DropReason::non_retryable,
-                                      DropReason::hold_damaged}) {
+      for (const DropReason reason : {DropReason::filtered, DropReason::corrupt,
+                                      DropReason::non_retryable, DropReason::hold_damaged}) {
         const auto number = static_cast<std::uint32_t>(reason);
         compare("dropped", words[kLedgerDropped + number], want.dropped[number]);
       }
@@ -831,7 +854,7 @@ class Look {
   bool finished_;
   std::vector<std::uint64_t> words_;
   Geometry geometry_;
-  std::map<std::uint32_t, Entry> entries_;          // by table index
+  std::map<std::uint32_t, Entry> entries_;  // by table index
   std::map<std::uint32_t, std::uint32_t> by_number_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> pages_;  // (slot, index) → page
   std::set<Place> found_;

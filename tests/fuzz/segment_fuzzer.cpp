@@ -19,7 +19,7 @@
 #include "shm/reader/slots.hpp"
 #include "shm/reader/strings.hpp"
 #include "shm/reader/utf8.hpp"
-#include "tests/fuzz/sparse_image.hpp"
+#include "tests/shm/sparse_image.hpp"
 
 namespace tailrace::shm {
 namespace {

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include "tests/fuzz/sparse_image.hpp"
+#include "tests/shm/sparse_image.hpp"
 #include "tests/shm/segment_builder.hpp"
 
 namespace {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A segment image as a fuzzer can hold it. An image is most of a megabyte of zeros with a few kilobytes in
-// it, so that mutations of the plain bytes would hardly ever hit a word that is read.
+// A segment image as a file of a few kilobytes: an image is most of a megabyte of zeros with little in it.
+// For golden files, and for the fuzzer, whose mutations of the plain bytes would hardly ever hit a word that
+// is read.
 //
 //   first byte even: the rest is the image, byte for byte
 //   first byte odd:  pieces {u32 offset, u16 length, bytes} over kSparseImageBytes of zeros

@@ -2,7 +2,7 @@
 // Spans for measuring the agent: so many a second, small (three attributes, about 200 bytes of OTLP) or wide (an HTTP
 // server span of the semantic conventions, about 800 bytes).
 //
-//   tailrace_agent_load small|wide COUNT SPANS_A_SECOND        0 spans a second: as fast as it goes
+//   tailrace_agent_load small|wide COUNT SPANS_A_SECOND [RING_BYTES]      0 spans a second: as fast as it goes
 //
 // Prints one line of JSON: what was written and dropped. It records in bursts of 200, so that pacing costs little.
 #include <tailrace/tailrace.hpp>
@@ -51,13 +51,13 @@ void wide_span(int i) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 2;
+  if (argc < 4) return 2;
   const bool wide = std::string(argv[1]) == "wide";
   const long count = std::atol(argv[2]);
   const long rate = std::atol(argv[3]);
   tailrace::Config config;
   config.service = "bench";
-  config.ring_bytes = 8 << 20;
+  if (argc > 4) config.ring_bytes = static_cast<std::uint32_t>(std::atol(argv[4]));
   if (!tailrace::init(config).ok()) return 1;
   const auto start = std::chrono::steady_clock::now();
   for (long i = 0; i < count; ++i) {

@@ -91,6 +91,10 @@ void add_agent_command(CLI::App& app, Action& action) {
                    "milliseconds to send what is left after SIGTERM; the rest stays in the hold")
       ->check(CLI::NonNegativeNumber)
       ->default_str("5000");
+  verb->add_option("--dead-segments", options.dead_segment_bytes,
+                   "memory that segments of dead processes may take; beyond it one is removed")
+      ->transform(bytes)
+      ->default_str("256MiB");
   verb->add_option("--workers", options.workers, "drain threads, 0 = one a core, at most 4")
       ->check(CLI::Range(0U, kWorkersMax))
       ->default_str("0");

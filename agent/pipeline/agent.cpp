@@ -297,9 +297,10 @@ void Agent::keep_bounds() {
     if (most == nullptr || worker->dead_bytes() > most->dead_bytes()) most = worker.get();
   }
   if (dead_bytes > options_.dead_segment_bytes && most != nullptr) {
-    spdlog::warn("segments of dead processes take {} and cannot be drained, more than {}: the oldest is given up",
+    spdlog::warn("segments of dead processes take {}, more than {}: some are removed, drained ones first; what was not "
+                 "drained is booked as segment_evicted",
                  human_bytes(dead_bytes), human_bytes(options_.dead_segment_bytes));
-    most->evict_oldest_dead();
+    most->evict_dead(dead_bytes - options_.dead_segment_bytes);
   }
   orphans_->settle([this](ProcessIndex process) {
     return std::any_of(attached_.begin(), attached_.end(),

@@ -46,8 +46,8 @@ struct AgentOptions {
   std::uint32_t requests_in_flight = 4;
   std::chrono::milliseconds retry_age{0};  // 0: for as long as the hold has room
   std::chrono::milliseconds shutdown{5000};
-  // Segments of dead processes that cannot be drained for want of room in the hold: beyond this
-  // much memory the oldest is given up, and what it held is booked.
+  // Segments of dead processes whose records are not all settled: beyond this much memory one is
+  // removed, a drained one if there is any, and what was left in it is booked.
   std::uint64_t dead_segment_bytes = std::uint64_t{256} << 20;
 };
 inline constexpr unsigned kWorkersMax = 4;

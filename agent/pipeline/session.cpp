@@ -363,17 +363,21 @@ PassResult Session::join_parts(Pass& pass) {
 }
 
 void Session::try_to_go() {
-  for (const SignalLedger& row : hold_.ledger(process_)) {
-    if (row.held != 0) return;
-  }
+  const Ledger ledger = hold_.ledger(process_);
+  const bool settled =
+      std::all_of(ledger.begin(), ledger.end(), [](const SignalLedger& row) { return row.held == 0; });
+  if (!settled && !evict_) return;
   // In this order: a hold that still names the process after its file is gone is put right by the next
-  // agent; a file without its process would have its open spans reported twice.
+  // agent, or by Orphans when the rest is settled; a file without its process would have its open spans
+  // reported twice.
   if (const Status unlinked = segment_->unlink(); !unlinked.ok()) {
     spdlog::warn("{}: {}", describe(), unlinked.error().sentence);
   }
   hold_.detach(process_);
-  const Status retired = hold_.retire(process_);
-  if (!retired.ok()) spdlog::error("{}: {}", describe(), retired.error().sentence);
+  if (settled) {
+    const Status retired = hold_.retire(process_);
+    if (!retired.ok()) spdlog::error("{}: {}", describe(), retired.error().sentence);
+  }
   process_ = kNoProcess;
   gone_ = true;
 }

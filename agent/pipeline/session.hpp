@@ -64,7 +64,9 @@ class Session final : public SettledSink {
   // Nothing of the process is left to be drained or settled; its file is unlinked.
   [[nodiscard]] bool gone() const { return gone_; }
   [[nodiscard]] bool dead() const { return segment_->dead(); }
-  // The lanes of a dead process are given up, for want of room; what they held is booked.
+  // Dead, and nothing is left in its lanes and slots; what it recorded may still wait in the hold.
+  [[nodiscard]] bool drained() const { return aftermath_done_; }
+  // A dead process's segment has to go, for want of memory: what was not drained from it is booked.
   void evict() { evict_ = true; }
   // A clean stop of the agent: the application is told that nobody drains.
   void leave();

@@ -38,7 +38,7 @@ PassResult Session::finish_dead(Pass& pass) {
 PassResult Session::report_open_spans(Pass& pass) {
   PassResult result;
   const CrashNote note = segment_->crash();
-  const CrashMark crash{note.signal, note.address};
+  const CrashMark crash{note.signal, note.address, note.counter};
   const std::uint64_t end_ns = decoder_.last_time_ns();
   OpenSpans open(*segment_, hold_.word(process_, ProcessWord::slots_done));
   shm::SlotSpan slot;
@@ -82,7 +82,7 @@ PassResult Session::report_open_spans(Pass& pass) {
 PassResult Session::report_starts(Pass& pass) {
   PassResult result;
   const CrashNote note = segment_->crash();
-  const CrashMark crash{note.signal, note.address};
+  const CrashMark crash{note.signal, note.address, note.counter};
   while (!parts_->starts().empty()) {
     const auto [key, start] = *parts_->starts().begin();
     const std::vector<shm::Bytes> parts = parts_->parts_of(key);

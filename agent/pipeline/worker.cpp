@@ -131,17 +131,26 @@ void Worker::look_after_sessions() {
     if (session->dead()) dead_bytes += session->segment().memory_bytes();
   }
   dead_bytes_.store(dead_bytes, std::memory_order_relaxed);
-  if (evictions_.exchange(0, std::memory_order_relaxed) == 0) return;
-  // Sessions stand in the order in which they came.
-  const auto oldest = std::find_if(sessions_.begin(), sessions_.end(),
-                                   [](const std::unique_ptr<Session>& session) { return session->dead(); });
-  if (oldest != sessions_.end()) (*oldest)->evict();
+  if (const std::uint64_t bytes = evict_bytes_.exchange(0, std::memory_order_relaxed); bytes != 0) evict(bytes);
+}
+
+// Sessions stand in the order in which they came. Drained ones go first: nothing is lost by it.
+void Worker::evict(std::uint64_t bytes) {
+  std::uint64_t freed = 0;
+  for (const bool drained : {true, false}) {
+    for (const std::unique_ptr<Session>& session : sessions_) {
+      if (freed >= bytes) return;
+      if (!session->dead() || session->drained() != drained) continue;
+      freed += session->segment().memory_bytes();
+      session->evict();
+    }
+  }
 }
 
 void Worker::forget_gone_sessions() {
   for (const std::unique_ptr<Session>& session : sessions_) {
     if (!session->gone()) continue;
-    spdlog::info("{}: gone, everything it recorded is settled", session->describe());
+    spdlog::info("{}: gone, its segment is removed", session->describe());
     waiter_.remove(session->segment());
     gone_.enqueue(session->segment().name());
   }

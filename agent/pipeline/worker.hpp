@@ -46,8 +46,8 @@ class Worker {
   void made_room() { waiter_.wake(); }
   // Names of the segments that are gone since the last call.
   void take_gone(std::vector<std::string>& out);
-  // The oldest dead process whose lanes cannot be drained is given up (dead_segment_bytes).
-  void evict_oldest_dead() { evictions_.fetch_add(1, std::memory_order_relaxed); }
+  // Segments of dead processes have to go until so much is free: drained ones, else the oldest.
+  void evict_dead(std::uint64_t bytes) { evict_bytes_.store(bytes, std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t dead_bytes() const { return dead_bytes_.load(std::memory_order_relaxed); }
 
   // Drains to the heads until `deadline`, closes every batch, and ends the thread.
@@ -59,6 +59,7 @@ class Worker {
   void take_new_sessions();
   bool run_passes();
   void look_after_sessions();
+  void evict(std::uint64_t bytes);
   void forget_gone_sessions();
   void close_batches(bool all);
   void close(const BatchInfo& batch);
@@ -75,7 +76,7 @@ class Worker {
   Waiter waiter_;
   std::atomic<bool> stopping_{false};
   std::atomic<Time> deadline_{};
-  std::atomic<std::uint32_t> evictions_{0};
+  std::atomic<std::uint64_t> evict_bytes_{0};
   std::atomic<std::uint64_t> dead_bytes_{0};
 
   // Of the worker's thread alone:

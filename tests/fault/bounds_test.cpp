@@ -85,6 +85,32 @@ TEST_F(BoundsTest, AFullHoldStopsTheDrainingAndEveryRecordIsAccountedFor) {
   EXPECT_EQ(arrived, spans.delivered);
 }
 
+TEST_F(BoundsTest, SegmentsOfDeadProcessesAreBoundedWhileNothingCanBeSent) {
+  host_.start_sink();
+  host_.stop_sink();
+  host_.start_agent({"--dead-segments", "4MiB"});
+  for (int i = 0; i < 12; ++i) {
+    agent::ChildProcess program =
+        host_.start_program("/bin/sh", {"-c", victim("short-" + std::to_string(i) + " 2 2000 0 0")});
+    wait_for(program, seconds(20));
+  }
+  std::size_t files = 12;
+  for (int i = 0; files > 2 && i < 1000; ++i) {
+    std::this_thread::sleep_for(milliseconds(20));
+    files = 0;
+    for (const auto& entry : fs::directory_iterator(host_.segments())) files += entry.path().extension() == ".seg" ? 1u : 0u;
+  }
+  EXPECT_LE(files, 2u) << "dead segments are not removed";
+  const agent::HoldStatus outage = host_.status();
+  expect_balanced(outage);
+  EXPECT_EQ(outage.totals[0].written(), 48'000u);
+  host_.start_sink();
+  ASSERT_TRUE(host_.wait_until_settled(seconds(30)));
+  const agent::HoldStatus status = host_.status();
+  expect_balanced(status);
+  EXPECT_EQ(status.totals[0].delivered, 48'000u) << "they were drained before they were removed: nothing is lost";
+}
+
 TEST_F(BoundsTest, SigtermDrainsAndSendsWhatIsLeft) {
   host_.start_sink();
   host_.start_agent({"--linger", "60000"});  // nothing would be sent for a minute

@@ -105,8 +105,8 @@ class Agent {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::optional<Orphans> orphans_;
   std::map<std::string, ProcessIndex> attached_;  // segment name → process
+  std::vector<std::string> present_;              // as the last scan found them, sorted
   std::size_t next_worker_ = 0;
-  bool scanned_ = false;
 };
 
 Status Agent::start() {
@@ -261,12 +261,12 @@ void Agent::scan() {
 
   LockTable locks;
   bool locks_read = false;
-  for (const std::string& name : directory_->scan()) {
+  present_ = directory_->scan();
+  for (const std::string& name : present_) {
     if (attached_.contains(name)) continue;
     if (!std::exchange(locks_read, true)) locks = LockTable::read();
     attach(name, locks);
   }
-  scanned_ = true;
 }
 
 void Agent::attach(const std::string& name, const LockTable& locks) {
@@ -302,9 +302,12 @@ void Agent::keep_bounds() {
                  human_bytes(dead_bytes), human_bytes(options_.dead_segment_bytes));
     most->evict_dead(dead_bytes - options_.dead_segment_bytes);
   }
+  // A segment that is there but cannot be read just now is no orphan.
   orphans_->settle([this](ProcessIndex process) {
-    return std::any_of(attached_.begin(), attached_.end(),
-                       [process](const auto& entry) { return entry.second == process; });
+    const bool attached = std::any_of(attached_.begin(), attached_.end(),
+                                      [process](const auto& entry) { return entry.second == process; });
+    return attached ||
+           std::binary_search(present_.begin(), present_.end(), hold_->process(process).identity.segment);
   });
 }
 

@@ -15,7 +15,10 @@ std::uint64_t key_of(const shm::SlotSpan& slot) { return slot.record.span_id; }
 }  // namespace
 
 PassResult Session::finish_dead(Pass& pass) {
-  PassResult result;
+  // Every lane is read: no part can come any more.
+  complete_passes_ = pass_number_ + 1;
+  PassResult result = join_parts(pass);
+  if (result.full) return result;
   if (segment_->readable()) {
     result = report_open_spans(pass);
     if (!result.full) result = report_starts(pass);

@@ -64,6 +64,8 @@ void add_spans(const fs::path& path, std::vector<Arrived>& out) {
         one.name = span.name();
         one.thread = number_of(span.attributes(), "thread");
         one.number = number_of(span.attributes(), "number");
+        one.attributes = span.attributes_size();
+        one.dropped_attributes = span.dropped_attributes_count();
         one.incomplete = truth_of(span.attributes(), "tailrace.span.incomplete");
         one.request = path.filename();
         out.push_back(std::move(one));

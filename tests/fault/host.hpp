@@ -29,6 +29,8 @@ struct Arrived {
   std::int64_t thread = -1;
   std::int64_t number = -1;
   bool incomplete = false;
+  int attributes = 0;
+  std::uint32_t dropped_attributes = 0;
   bool is_log = false;
   std::string request;  // file of the request it came in
 };

@@ -165,6 +165,39 @@ TEST_F(KillsTest, AnApplicationKilledUnderLoadLosesNothingThatACallHadReturnedFr
   EXPECT_EQ(status.totals[0].dropped_total(), 0u);
 }
 
+TEST_F(KillsTest, SpansInSeveralRecordsSurviveBothKills) {
+  host_.start_sink();
+  host_.start_agent();
+  ::setenv("VICTIM_WIDE", "1", 1);
+  std::map<std::string, Calls> said;
+  for (int kill = 0; kill < 6; ++kill) {
+    const std::string service = "wide-" + std::to_string(kill);
+    Listener victim(host_, {service, "2", "0", "1", "3000"});
+    std::this_thread::sleep_for(some_time(50, 200));
+    if (kill % 2 == 1) host_.kill_agent();
+    std::this_thread::sleep_for(some_time(10, 50));
+    victim.kill();
+    if (kill % 2 == 1) host_.start_agent();
+    said[service] = victim.calls();
+  }
+  ::unsetenv("VICTIM_WIDE");
+  ASSERT_TRUE(host_.wait_until_settled(seconds(60)));
+  expect_balanced(host_.status());
+  const std::vector<Arrived> all = host_.arrived();
+  const auto keyed = by_key(all);
+  std::size_t recorded = 0;
+  for (const auto& [service, calls] : said) {
+    for (const auto& [thread, number] : calls.ended) {
+      const auto found = keyed.find({service, false, thread, static_cast<std::int64_t>(number)});
+      ASSERT_NE(found, keyed.end()) << service << ": span " << number << " of thread " << thread << " is lost";
+      EXPECT_EQ(found->second.front()->attributes, 43);
+      EXPECT_EQ(found->second.front()->dropped_attributes, 0u);
+      ++recorded;
+    }
+  }
+  EXPECT_GT(recorded, 50u) << "too little load to show anything";
+}
+
 // Counts what came more than once, and expects whole requests to be the reason: those sent by an agent that
 // died before it could book the answer.
 std::size_t doubled_requests(const std::vector<Arrived>& all) {

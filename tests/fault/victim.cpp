@@ -6,6 +6,7 @@
 //   victim SERVICE THREADS COUNT BURST PAUSE_US      COUNT 0: for ever
 //
 // kind 1: a span was started; 2: it was ended; 3: a log was written.
+// VICTIM_WIDE=1 in the environment: spans of some 24 KiB, which do not fit in a record.
 #include <tailrace/tailrace.hpp>
 
 #include <unistd.h>
@@ -36,12 +37,16 @@ void say(std::uint8_t kind, unsigned thread, std::uint64_t number) {
 }
 
 void record(unsigned thread, std::uint64_t count, unsigned burst, unsigned pause_us) {
+  const bool wide = std::getenv("VICTIM_WIDE") != nullptr;
   for (std::uint64_t number = 0; count == 0 || number < count; ++number) {
     auto span = tailrace::span("work"_n);
     span.set("thread"_n, static_cast<int>(thread));
     span.set("number"_n, static_cast<std::int64_t>(number));
     say(1, thread, number);
     span.set("text"_n, "some bytes of text");
+    if (wide) {
+      for (int i = 0; i < 40; ++i) span.set("wide." + std::to_string(i), std::string(600, 'w'));
+    }
     span.end();
     say(2, thread, number);
     if (number % 4 == 0) {

@@ -275,7 +275,7 @@ TEST_F(ViewerReader, ValuesNestedTooDeepAreRefusedNotFollowed) {
   EXPECT_TRUE(read_logs(request_of(90), store_).ok());
   EXPECT_FALSE(store_.latest_logs(1, kMiB).at(0).body.empty());
   EXPECT_FALSE(read_logs(request_of(150), store_).ok());
-  EXPECT_FALSE(read_logs(request_of(10'000), store_).ok());
+  EXPECT_FALSE(read_logs(request_of(2'000), store_).ok());
 }
 
 TEST_F(ViewerReader, AnyBytesAreReadOrRefusedWithoutHarm) {
@@ -293,7 +293,7 @@ TEST_F(ViewerReader, AnyBytesAreReadOrRefusedWithoutHarm) {
   const std::string good_spans = spans.SerializeAsString();
   const std::string good_logs = logs.SerializeAsString();
   std::mt19937_64 random(4317);
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < 3'000; ++i) {
     std::string bytes = i % 2 == 0 ? good_spans : good_logs;
     for (std::uint64_t flips = random() % 8; flips > 0; --flips) {
       bytes[random() % bytes.size()] = static_cast<char>(random());
@@ -301,7 +301,7 @@ TEST_F(ViewerReader, AnyBytesAreReadOrRefusedWithoutHarm) {
     static_cast<void>(read_traces(bytes, store_).ok());
     static_cast<void>(read_logs(bytes, store_).ok());
     static_cast<void>(read_metrics(bytes).ok());
-    if (i % 1'000 == 0) {
+    if (i % 300 == 0) {
       for (const TraceRow& row : store_.recent_traces(20)) {
         static_cast<void>(trace_json(store_, row.trace_id));
       }

@@ -82,7 +82,7 @@ TEST_P(ScribbleTest, GarbageInOneSegmentHarmsNobodyElse) {
 
 INSTANTIATE_TEST_SUITE_P(Everywhere, ScribbleTest,
                          ::testing::Values("lanes", "slots", "strings", "process", "agent", "truncate", "punch"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& chosen) { return std::string(chosen.param); });
 
 TEST_F(HostileTest, FilesThatAreNoSegmentsAreRefusedAndHarmNobody) {
   const fs::path place = host_.segments();

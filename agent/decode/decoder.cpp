@@ -664,7 +664,11 @@ Decoded SegmentDecoder::decode_span_start(shm::Bytes record, std::span<const shm
 const otlp::ScopeView& SegmentDecoder::scope(std::uint16_t id) { return impl_->scopes_.view(id); }
 std::uint64_t SegmentDecoder::scope_hash(std::uint16_t id) { return impl_->scopes_.hash(id); }
 SegmentDecoder::Blob SegmentDecoder::decode_blob(shm::Bytes items) { return impl_->blob(items); }
-std::uint64_t SegmentDecoder::last_time_ns() const { return impl_->last_time_ns_; }
+std::uint64_t SegmentDecoder::last_time_ns() const {
+  // An explicit time may lie in the future; no sign of life does.
+  const Timeline& line = impl_->timeline_;
+  return line.size() == 0 ? impl_->last_time_ns_ : std::min(impl_->last_time_ns_, line.latest().realtime_ns);
+}
 const DecodeCounts& SegmentDecoder::counts() const { return impl_->counts(); }
 
 }  // namespace tailrace::agent

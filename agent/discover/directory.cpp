@@ -11,9 +11,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <set>
+#include <span>
 
 #include <tailrace/shm/clock.hpp>
 
@@ -99,6 +102,28 @@ std::vector<std::string> candidates() {
   const char* runtime = ::secure_getenv("XDG_RUNTIME_DIR");
   if (runtime != nullptr && runtime[0] == '/') paths.push_back(std::string(runtime) + "/tailrace");
   return paths;
+}
+
+// Tells an application of our own major version why it is refused. R1 is found by the region table as it is,
+// bounded by the file; the words are the agent's, and a wrong place harms that application alone.
+void tell_rejected(int fd, std::span<const std::uint8_t> page, std::uint64_t size, shm::RejectReason reason) {
+  for (std::size_t i = 0; i < shm::kRegionsMax; ++i) {
+    shm::Region region{};
+    const std::size_t at = offsetof(shm::Identity, regions) + i * sizeof region;
+    if (at + sizeof region > page.size()) return;
+    std::memcpy(&region, page.data() + at, sizeof region);
+    if (region.kind != static_cast<std::uint32_t>(shm::RegionKind::control) || region.offset == 0 ||
+        region.offset % shm::kRegionAlign != 0 || size < sizeof(shm::Control) ||
+        region.offset > size - sizeof(shm::Control)) {
+      continue;
+    }
+    const auto agent = static_cast<off_t>(region.offset + offsetof(shm::Control, agent));
+    const auto code = static_cast<std::uint32_t>(reason);
+    const auto state = static_cast<std::uint32_t>(shm::AgentState::rejected);
+    static_cast<void>(::pwrite(fd, &code, sizeof code, agent + off_t{offsetof(shm::ControlAgent, reason)}));
+    static_cast<void>(::pwrite(fd, &state, sizeof state, agent + off_t{offsetof(shm::ControlAgent, agent_state)}));
+    return;
+  }
 }
 
 Status take_directory_lock(int fd, const std::string& path) {
@@ -307,6 +332,10 @@ Result<std::unique_ptr<AttachedSegment::State>> Directory::State::open_file(cons
   if (!parsed.ok()) {
     const bool version = parsed.problem == shm::GeometryProblem::abi_major ||
                          parsed.problem == shm::GeometryProblem::features;
+    if (parsed.problem == shm::GeometryProblem::features) {
+      tell_rejected(segment->fd.get(), {page.data(), static_cast<std::size_t>(got)}, size,
+                    parsed.reject_reason());
+    }
     return refuse(name, facts.st_ino, version ? ErrorCode::kUnsupported : ErrorCode::kCorrupt, parsed.sentence);
   }
   segment->geometry = parsed.geometry;

@@ -467,6 +467,9 @@ TEST_F(SpanTest, TheLatestTimeIsTheLastSignOfLife) {
   span({}, {.start = 10, .end = 900});
   span({}, {.start = 10, .end = 300});
   EXPECT_EQ(decoder_.last_time_ns(), kEpochNs + 900);
+  const auto explicit_times = flags_of(Priority::normal, TimeClock::realtime, TimeClock::realtime);
+  span({}, {.start = kEpochNs, .end = 2 * kEpochNs, .flags = explicit_times});
+  EXPECT_EQ(decoder_.last_time_ns(), kEpochNs + 1'000'000'000);  // the last anchor, not the year 2077
 }
 
 }  // namespace

@@ -211,6 +211,10 @@ TEST_F(DirectoryTest, AWrongMagicAndAnotherMajorVersionAreRefused) {
   SegmentFile feature(path(segment_name(3)));
   feature->identity().features_required = 1ull << 63;
   EXPECT_EQ(refusal(segment_name(3)).code, ErrorCode::kUnsupported);
+  const shm::ControlAgent& told = feature->control().agent;
+  EXPECT_EQ(told.agent_state.load(), static_cast<std::uint32_t>(shm::AgentState::rejected));
+  EXPECT_EQ(told.reason.load(), static_cast<std::uint32_t>(shm::RejectReason::features));
+  EXPECT_EQ(other->control().agent.agent_state.load(), 0u);  // its R1 may be anywhere
 }
 
 TEST_F(DirectoryTest, ARegionBehindTheEndIsRefused) {

@@ -267,6 +267,7 @@ class Reader {
         for (Item& item : items(slot.items[i])) all.push_back(item);
       }
       segment_.spans.push_back(span(slot.record, std::move(all)));
+      segment_.spans.back().from_slot = true;
       segment_.spans.back().open = slot.verdict == shm::SlotVerdict::open;
     };
     for (std::uint32_t lane = 0; lane < g_.ordinary_lanes(); ++lane) {
@@ -284,7 +285,8 @@ class Reader {
       const auto found = parts_.find(span.span_id);
       if (found == parts_.end()) continue;
       for (auto& [index, more] : found->second) span.items.insert(span.items.end(), more.begin(), more.end());
-      if (!span.open && span.parts != found->second.size()) fail("parts of " + span.name + " do not add up");
+      // The number of parts is in the record alone.
+      if (!span.from_slot && span.parts != found->second.size()) fail("parts of " + span.name + " do not add up");
     }
   }
 

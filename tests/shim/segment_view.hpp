@@ -31,7 +31,8 @@ struct Span {
   std::vector<Item> items;  // behind the record, the chain and the parts, in order
   std::uint32_t lane = 0;
   std::uint32_t parts = 0;
-  bool open = false;  // from a slot: never ended
+  bool open = false;       // never ended
+  bool from_slot = false;  // open, or its process died between ending it and publishing the record
 
   std::string attribute(const std::string& key) const;  // the last one's value; "" = none
   std::vector<Item> of(shm::ItemType type) const;

@@ -162,6 +162,7 @@ PassResult Session::run_pass(Pass& pass) {
     if (!info.readable) return result;
     observed_ns_ = info.observed_ns;
     result = trouble_.deaths != 0 ? drain_carefully(pass) : drain_lanes(pass);
+    result.fullest_permille = info.fullest_permille;
     ++pass_number_;
     if (result.full || result.more) return result;
     complete_passes_ = pass_number_ - 1;

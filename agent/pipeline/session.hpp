@@ -45,6 +45,7 @@ struct PassResult {
   std::uint64_t records = 0;
   bool more = false;  // something is left that the next pass can take at once
   bool full = false;  // the hold has no room: close and send before the next pass
+  std::uint64_t fullest_permille = 0;  // of the fullest lane's ring, as this pass found it
 };
 
 class Session final : public SettledSink {

@@ -21,6 +21,8 @@ using std::chrono::steady_clock;
 constexpr auto kLookAfter = milliseconds(250);
 constexpr auto kLongestSleep = milliseconds(250);  // a heartbeat a second, with room
 constexpr auto kFullPause = milliseconds(5);
+constexpr auto kLongestBusySleep = milliseconds(8);
+constexpr std::uint64_t kNearlyEmptyPermille = 60;
 
 }  // namespace
 
@@ -90,11 +92,26 @@ void Worker::run() {
     const bool busy = run_passes();
     close_batches(full_);
     forget_gone_sessions();
-    if (busy) pace_.found_work();
-    nanoseconds sleep = full_ ? nanoseconds(kFullPause) : std::min(nanoseconds(pace_.next()), next_close());
-    waiter_.wait(std::min(sleep, nanoseconds(kLongestSleep)));
+    const nanoseconds sleep = full_ ? kFullPause : next_sleep(busy);
+    waiter_.wait(std::min({sleep, next_close(), nanoseconds(kLongestSleep)}));
   }
   drain_to_the_end();
+}
+
+// While there is work, the sleep grows as long as the passes find the lanes nearly empty: larger passes cost less a
+// record. A burst in between rings the bell at half a lane, and a critical record at once.
+milliseconds Worker::next_sleep(bool busy) {
+  if (!busy) {
+    busy_sleep_ = PollPace::kBusy;
+    return pace_.next();
+  }
+  pace_.found_work();
+  if (fullest_permille_ < kNearlyEmptyPermille) {
+    busy_sleep_ = std::min(busy_sleep_ * 2, kLongestBusySleep);
+  } else if (fullest_permille_ > 2 * kNearlyEmptyPermille) {
+    busy_sleep_ = PollPace::kBusy;
+  }
+  return busy_sleep_;
 }
 
 void Worker::take_new_sessions() {
@@ -110,10 +127,12 @@ void Worker::take_new_sessions() {
 bool Worker::run_passes() {
   bool busy = false;
   full_ = false;
+  fullest_permille_ = 0;
   for (std::size_t i = 0; i < sessions_.size() && !full_; ++i) {
     Session& session = *sessions_[(first_session_ + i) % sessions_.size()];
     const PassResult result = session.run_pass(pass_);
     busy = busy || result.records != 0 || result.more;
+    fullest_permille_ = std::max(fullest_permille_, result.fullest_permille);
     if (!result.full) continue;
     full_ = true;
     first_session_ = (first_session_ + i) % sessions_.size();  // it goes on first when there is room

@@ -65,6 +65,7 @@ class Worker {
   void close(const BatchInfo& batch);
   void drain_to_the_end();
   [[nodiscard]] std::chrono::nanoseconds next_close() const;
+  std::chrono::milliseconds next_sleep(bool busy);
 
   Hold& hold_;
   const AgentOptions& options_;
@@ -87,6 +88,8 @@ class Worker {
   std::vector<BatchInfo> open_;
   std::size_t first_session_ = 0;  // where the next round of passes starts, for fairness
   bool full_ = false;
+  std::uint64_t fullest_permille_ = 0;  // of any lane in the last round
+  std::chrono::milliseconds busy_sleep_{1};
   Time last_look_{};
   std::thread thread_;
 };

@@ -21,8 +21,8 @@ using test::open_directory;
 using test::segment_name;
 using test::SegmentFile;
 
-constexpr auto kLong = 10s;   // a test that sleeps that long has failed
-constexpr auto kSoon = 5s;
+constexpr auto kLong = 60s;  // a test that sleeps that long has failed
+constexpr auto kSoon = 30s;
 
 class WaiterTest : public ::testing::Test {
  protected:

@@ -220,7 +220,7 @@ TEST_F(ViewerReceiver, StopsWithinASecondWhileSendersSend) {
   const auto started = std::chrono::steady_clock::now();
   viewer_->stop();
   // A second is promised; a machine that runs other tests beside this one may be late to notice.
-  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(2));
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(4));
   done = true;
   for (std::thread& sender : senders) {
     sender.join();

@@ -257,7 +257,7 @@ void expect_names(const std::map<std::string, int>& killed) {
 
 TEST_F(KillMatrix, NothingIsLostDoubledLeakedOrOwnedTwice) {
   list_points();
-  const Verdict verdict = matrix(kills_wanted(700, 20000), 1);
+  const Verdict verdict = matrix(kills_wanted(700, 10000), 1);
   EXPECT_EQ(verdict.wrong, "");
   expect_names(killed_at_);
   RecordProperty("kills", verdict.kills);
@@ -267,13 +267,13 @@ TEST_F(KillMatrix, NothingIsLostDoubledLeakedOrOwnedTwice) {
 
 TEST_F(KillMatrix, TheSameWithThreeThreads) {
   list_points();
-  const Verdict verdict = matrix(kills_wanted(200, 8000), 3);
+  const Verdict verdict = matrix(kills_wanted(200, 4000), 3);
   EXPECT_EQ(verdict.wrong, "");
   std::printf("%d kills, %d worlds came to their end\n", verdict.kills, verdict.worlds);
 }
 
 TEST_F(KillMatrix, KilledAtAnyMomentWithThreeThreads) {
-  const int kills = kills_wanted(60, 2000);
+  const int kills = kills_wanted(60, 1000);
   new_world(3);
   int killed = 0;
   for (int i = 0; i < kills * 3 && killed < kills; ++i) {

@@ -206,7 +206,8 @@ void check_text(const std::string& text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tailrace::shm;
-  const std::vector<std::uint8_t> bytes = test::unpack_image({data, size});
+  static std::vector<std::uint8_t> bytes;
+  test::unpack_image({data, size}, bytes);
   const Bytes image{bytes.data(), bytes.size()};
   const GeometryResult result =
       parse_identity({image.data, image.size < kIdentityBytes ? image.size : kIdentityBytes}, image.size);

@@ -19,12 +19,17 @@ namespace tailrace::shm::test {
 
 inline constexpr std::size_t kSparseImageBytes = 13 * 64 * 1024;  // of a SegmentBuilder's defaults
 
-inline std::vector<std::uint8_t> unpack_image(Bytes input) {
-  if (input.empty()) return {};
+// Into memory that may be used again: fresh pages for each image would be most of a fuzzer's work.
+inline void unpack_image(Bytes input, std::vector<std::uint8_t>& image) {
+  image.clear();
+  if (input.empty()) return;
   const bool sparse = (input.data[0] & 1) != 0;
   input = input.from(1);
-  if (!sparse) return {input.data, input.data + input.size};
-  std::vector<std::uint8_t> image(kSparseImageBytes);
+  if (!sparse) {
+    image.assign(input.data, input.data + input.size);
+    return;
+  }
+  image.resize(kSparseImageBytes);
   std::uint32_t offset = 0;
   std::uint16_t length = 0;
   while (input.load(0, offset) && input.load(4, length)) {
@@ -35,6 +40,10 @@ inline std::vector<std::uint8_t> unpack_image(Bytes input) {
     if (n != 0) std::memcpy(image.data() + at, rest.data, n);
     input = rest.from(length);
   }
+}
+inline std::vector<std::uint8_t> unpack_image(Bytes input) {
+  std::vector<std::uint8_t> image;
+  unpack_image(input, image);
   return image;
 }
 

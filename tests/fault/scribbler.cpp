@@ -83,7 +83,8 @@ int main(int argc, char** argv) {
   if (argc != 4) return 2;
   const std::string mode = argv[1];
   Config config;
-  config.service = "hostile-" + mode;
+  const std::string service = "hostile-" + mode;
+  config.service = service;
   if (!init(config).ok()) return 4;
   const std::string path = std::string(std::getenv("TAILRACE_DIR")) + "/" + stats().segment;
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);

@@ -49,7 +49,7 @@ class DecoderTest : public ::testing::Test {
     ASSERT_TRUE(strings.extend({builder_.at(shm::RegionKind::strings) + strings.length(), more}));
     const std::uint32_t count = builder_.process().scopes_count.load();
     std::vector<std::uint32_t> ids(count);
-    std::memcpy(ids.data(), builder_.at(shm::RegionKind::scopes), count * sizeof(std::uint32_t));
+    if (count != 0) std::memcpy(ids.data(), builder_.at(shm::RegionKind::scopes), count * sizeof(std::uint32_t));
     decoder_.set_scopes(ids);
   }
 

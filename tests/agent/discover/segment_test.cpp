@@ -177,6 +177,16 @@ TEST_F(SegmentTest, RemovesItsOwnNameAndNoOtherFiles) {
 using SegmentDeathTest = SegmentTest;
 
 // A fault that is not in a segment must still end the process.
+// As a process dies of SIGBUS: by the signal, or, in a build where AddressSanitizer's handler was there before
+// the guard's, by that one's report.
+bool died_of_bus_error(int status) {
+#if defined(__SANITIZE_ADDRESS__)
+  return WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) != 0);
+#else
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS;
+#endif
+}
+
 TEST_F(SegmentDeathTest, ABusErrorElsewhereEndsTheProcess) {
   EXPECT_EXIT(
       {
@@ -186,7 +196,7 @@ TEST_F(SegmentDeathTest, ABusErrorElsewhereEndsTheProcess) {
         volatile char byte = *static_cast<volatile char*>(memory);
         static_cast<void>(byte);
       },
-      ::testing::KilledBySignal(SIGBUS), "");
+      died_of_bus_error, "");
 }
 
 TEST_F(SegmentDeathTest, ABusErrorSentBySomebodyEndsTheProcess) {
@@ -196,7 +206,7 @@ TEST_F(SegmentDeathTest, ABusErrorSentBySomebodyEndsTheProcess) {
         ::kill(::getpid(), SIGBUS);
         ::sleep(5);
       },
-      ::testing::KilledBySignal(SIGBUS), "");
+      died_of_bus_error, "");
 }
 
 }  // namespace

@@ -589,7 +589,7 @@ class Look {
     content << file.rdbuf();
     const std::string image = content.str();
     words_.resize(image.size() / 8);
-    std::memcpy(words_.data(), image.data(), words_.size() * 8);
+    if (!words_.empty()) std::memcpy(words_.data(), image.data(), words_.size() * 8);
     if (image.size() != kHoldBytes || words_[kHeaderMagic] != kMagic) {
       for (const auto& lanes : world_.tail) {
         for (const auto& tail : lanes) {

@@ -22,12 +22,14 @@ ThreadBlock zero_block;    // where every thread starts: control is null
 ThreadBlock closed_block;  // after the thread's end began: shared lanes only
 ThreadBlock off_block;     // telemetry is off: the inlined check says so
 
-static_assert(sizeof(ThreadBlock) <= 8192);
-
 namespace {
 
 constexpr std::size_t kPrivateBytes = (sizeof(Private) + 65535) & ~std::size_t{65535};
 constexpr std::size_t kBlockStride = 8192;
+// Blocks stand half a slot off a page's start: a load from the block whose low twelve address bits equal
+// those of a store into a slot that is still under way would wait for that store.
+constexpr std::size_t kBlockOffset = shm::kSlotBytes / 2;
+static_assert(sizeof(ThreadBlock) <= kBlockStride - kBlockOffset);
 constexpr std::size_t kBlocksBytes = (shm::kLanesMax + kLanelessBlocks) * kBlockStride;
 constexpr std::size_t kAreaBytes = kPrivateBytes + kBlocksBytes + kSides * sizeof(Side);
 
@@ -235,7 +237,7 @@ Private* ensure_area() noexcept {
 }
 
 ThreadBlock* block_at(std::uint32_t index) noexcept {
-  return reinterpret_cast<ThreadBlock*>(g.area.load(std::memory_order_relaxed) + kPrivateBytes + index * kBlockStride);
+  return reinterpret_cast<ThreadBlock*>(g.area.load(std::memory_order_relaxed) + kPrivateBytes + kBlockOffset + index * kBlockStride);
 }
 
 Side& side_at(std::uint32_t index) noexcept {
@@ -284,7 +286,6 @@ void attach_block(ThreadBlock& block, const shm::SegmentMap& map, std::uint32_t 
   block.busy = 0;
   block.threshold = s.threshold;
   block.limits = s.span_limits;
-  block.max_record = map.geometry.max_record;
   block.min_severity = s.min_severity;
   block.mirror = mirror();
   block.tid = gettid_now();
@@ -295,6 +296,9 @@ void attach_block(ThreadBlock& block, const shm::SegmentMap& map, std::uint32_t 
   while (__builtin_popcountll(seed[1]) < 20 || __builtin_popcountll(seed[1]) > 44) shm::fill_random(seed + 1, 8);
   block.id_state = seed[0];
   block.id_key = seed[1];
+  block.next_low = detail::mix(block.id_state + detail::kIdStep, block.id_key);
+  block.next_span = detail::mix(block.id_state + 2 * detail::kIdStep, block.id_key) | 1;
+  block.id_state += 3 * detail::kIdStep;
   // Sixty scalar attributes fill a draft: above that, no limit of a span can be met by inlined items.
   const bool unlimited = s.span_limits.attributes >= 62 && s.span_value_length == 0xffffffffu;
   const bool counter = g.clock != static_cast<std::uint32_t>(shm::ClockKind::monotonic);

@@ -100,8 +100,9 @@ shm::SpanSlot* take_slot(ThreadBlock* own) noexcept {
     if (own->slots_free == 0) own->slots_free = __atomic_exchange_n(&own->freed_remote, 0u, __ATOMIC_ACQUIRE);
     if (own->slots_free != 0) {
       const std::uint32_t free_slots = own->slots_free;
-      own->slots_free = free_slots & (free_slots - 1);
-      return own->slots + __builtin_ctz(free_slots);
+      const unsigned index = detail::highest_bit(free_slots);
+      own->slots_free = free_slots ^ 1u << index;
+      return own->slots + index;
     }
   }
   const std::uint32_t index = take_pool_slot();

@@ -140,10 +140,10 @@ TAILRACE_HIDDEN __attribute__((noinline, cold)) inline void end_cold_now(ThreadB
 TAILRACE_HIDDEN __attribute__((noinline)) inline void end_span(ThreadBlock* started, shm::SpanSlot* slot,
                                                                std::uint64_t word, std::uint64_t top,
                                                                std::uint64_t bits) noexcept {
-  ThreadBlock* block = tailrace_thread;
+  ThreadBlock* block = started;
   const std::uint64_t size = static_cast<std::uint32_t>(word);
   const std::uint64_t at = block->ring.head;
-  if (TAILRACE_UNLIKELY(block->top != top || block->busy != 0 ||
+  if (TAILRACE_UNLIKELY(tailrace_thread != block || block->top != top || block->busy != 0 ||
                         !block->ring.fits((word >> 48) & shm::kFlagPriorityMask, size))) {
     end_cold_now(started, slot, word, top, bits);
     return;
@@ -157,8 +157,7 @@ TAILRACE_HIDDEN __attribute__((noinline)) inline void end_span(ThreadBlock* star
   slot->state.store(block->ending | target << (2 + shm::kSlotLaneBits), std::memory_order_release);
   TAILRACE_TEST_POINT("shim.end.ending");
   // From registers: reading the two words back would wait for their stores.
-  put_word(to, word);
-  put_word(to + 8, now);
+  put_pair(to, word, now);
   copy_draft(to, slot->bytes, size);
   TAILRACE_TEST_POINT("shim.end.copied");
   shm::LaneHead* lane = block->lane_head;
@@ -192,11 +191,12 @@ TAILRACE_INLINE bool start_fast(SpanState& state, std::uint32_t name, SpanKind k
   const std::uint64_t parent_id = parent->span_id;
   const std::uint64_t step = block->id_state;
   const std::uint64_t key = block->id_key;
+  const std::uint64_t span_id = block->next_span;
   bool sampled;
   if (parent_id == 0) {
     // Unique by the thread's key; the randomness that counts is in the low half.
     hi = (step ^ key) | 1;
-    const std::uint64_t random = mix(step, key);
+    const std::uint64_t random = block->next_low;
     lo = __builtin_bswap64(random);
     // The low 56 bits of the trace id decide, as its last seven bytes.
     const std::uint64_t randomness = random & kRandomnessMask;
@@ -212,33 +212,30 @@ TAILRACE_INLINE bool start_fast(SpanState& state, std::uint32_t name, SpanKind k
   }
   const std::uint32_t free_slots = block->slots_free;
   if (TAILRACE_UNLIKELY(free_slots == 0)) return false;
-  // Never zero, without a branch.
-  const std::uint64_t span_id = mix(step + kIdStep, key) | 1;
-  set_busy(block);
-  block->id_state = step + 2 * kIdStep;
   ContextEntry* entry = parent + 1;
-  entry->trace_id[0] = hi;
-  entry->trace_id[1] = lo;
-  entry->span_id = span_id;
-  put_word(reinterpret_cast<unsigned char*>(&entry->tflags), tflags);  // and not dead
   state.block = block;
   state.top = top + 1;
+  set_busy(block);
   if (TAILRACE_LIKELY(sampled)) {
-    const std::uint32_t rest = free_slots & (free_slots - 1);
-    block->slots_free = rest;
-    shm::SpanSlot* slot = block->slots + static_cast<unsigned>(__builtin_ctz(free_slots));
+    // Early: the counter waits for whatever was begun before it.
+    const std::uint64_t now = shm::cpu_counter();
+    const unsigned index = highest_bit(free_slots);
+    const std::uint32_t bit = 1u << index;
+    block->slots_free = free_slots ^ bit;
+    put_pair(reinterpret_cast<unsigned char*>(entry), tflags, hi);  // and not dead
+    put_pair(reinterpret_cast<unsigned char*>(entry) + 16, lo, span_id);
+    shm::SpanSlot* slot = block->slots + index;
     const std::uint64_t word = shm::header_word(sizeof(shm::SpanRecord), shm::RecordType::span,
                                                 static_cast<std::uint8_t>(priority), 0);
     unsigned char* draft = slot->bytes;
     TAILRACE_TEST_POINT("shim.start.slot_taken");
-    put_word(draft, word);
-    put_word(draft + 8, 0);
     // In pairs, as the copy at the end reads them: a load may not span two stores that are under way.
-    put_pair(draft + 32, lo, span_id);
     put_pair(draft + 48, parent_id,
              name | static_cast<std::uint64_t>(kind) << 32 | (tflags | shm::kRemoteKnown) << 40 |
                  static_cast<std::uint64_t>(scope) << 48);
-    put_pair(draft + 16, shm::cpu_counter(), hi);
+    put_pair(draft + 32, lo, span_id);
+    put_pair(draft, word, 0);
+    put_pair(draft + 16, now, hi);
     TAILRACE_TEST_POINT("shim.start.filled");
     slot->state.store(shm::slot_open(span_id), std::memory_order_release);  // pairs with a reader of the dead
     TAILRACE_TEST_POINT("shim.start.open");
@@ -246,11 +243,16 @@ TAILRACE_INLINE bool start_fast(SpanState& state, std::uint32_t name, SpanKind k
     state.word = word;
     // Who waits for a critical span is told at its end, by the library.
     if (priority == Priority::critical) state.top |= kTopLook;
-    state.bits = free_slots ^ rest;
+    state.bits = bit;
   } else {
+    put_pair(reinterpret_cast<unsigned char*>(entry), tflags, hi);
+    put_pair(reinterpret_cast<unsigned char*>(entry) + 16, lo, span_id);
     add_one(block->lane_head->not_sampled);
   }
   block->top = top + 1;
+  block->id_state = step + 2 * kIdStep;
+  block->next_low = mix(step, key);
+  block->next_span = mix(step + kIdStep, key) | 1;  // never zero, without a branch
   clear_busy(block);
   return true;
 }

@@ -38,10 +38,10 @@ inline constexpr bool kDisabled = false;
 
 // One open span or activated context. Entry 0 of the stack is all zero: no parent.
 struct ContextEntry {
+  std::uint32_t tflags;       // shm::kSampled and the like
+  std::uint32_t dead;         // others: ended out of order or elsewhere; skipped when it comes up
   std::uint64_t trace_id[2];  // bytes in memory order
   std::uint64_t span_id;
-  std::uint32_t tflags;  // shm::kSampled and the like
-  std::uint32_t dead;    // others: ended out of order or elsewhere; skipped when it comes up
 };
 static_assert(sizeof(ContextEntry) == 32);
 
@@ -90,11 +90,12 @@ struct alignas(64) ThreadBlock {
   std::uint32_t lane;
   const unsigned char* mirror;  // private copy of the string arena
   SpanLimits limits;
-  std::uint32_t max_record;
+  std::uint64_t next_low;   // ids of the next span, drawn by the one before: who starts a span need
+  std::uint64_t next_span;  // not wait for them
+  std::uint64_t reserved;
+  // Line 4: not for inlined code.
   std::uint32_t size;  // of this struct, and its version
   std::uint32_t version;
-  std::uint32_t reserved[3];
-  // Line 4: not for inlined code.
   std::uint32_t tid;
   std::uint32_t thread_pending;   // a THREAD record is due
   std::uint32_t loss_pending;     // a LOSS record is due
@@ -113,7 +114,7 @@ struct alignas(64) ThreadBlock {
 static_assert(offsetof(ThreadBlock, ring) == 8 && sizeof(shm::RingProducer<std::uint64_t>) == 120);
 static_assert(offsetof(ThreadBlock, busy) + 8 == offsetof(ThreadBlock, top));
 static_assert(offsetof(ThreadBlock, lane_head) == 128 && offsetof(ThreadBlock, threshold) == 192);
-static_assert(offsetof(ThreadBlock, tid) == 256);
+static_assert(offsetof(ThreadBlock, size) == 256);
 
 }  // namespace tailrace::detail
 
@@ -180,6 +181,12 @@ inline constexpr std::uint64_t kIdStep = 0xa0761d6478bd642full;
 TAILRACE_INLINE std::uint64_t mix(std::uint64_t state, std::uint64_t key) noexcept {
   const Wide product = static_cast<Wide>(state) * (state ^ key);
   return static_cast<std::uint64_t>(product >> 64) ^ static_cast<std::uint64_t>(product);
+}
+
+// Slots are taken from the top: the first one stands at the start of a page, where the agent's control
+// words and the block itself have loads that would be taken for loads of what was just stored.
+TAILRACE_INLINE unsigned highest_bit(std::uint32_t word) noexcept {
+  return 31u ^ static_cast<unsigned>(__builtin_clz(word));
 }
 
 inline constexpr std::uint64_t kRandomnessMask = (1ull << 56) - 1;

@@ -20,10 +20,6 @@ function(tailrace_warnings target)
         # Says of every fence that the sanitizer does not see it, which is true and no mistake.
         list(APPEND flags -Wno-tsan)
       endif()
-      if(TAILRACE_SANITIZE MATCHES "thread")
-        # ThreadSanitizer does not see fences; where one matters, a test runs both sides over one mapping.
-        list(APPEND flags -Wno-tsan)
-      endif()
     endif()
   endif()
   if(TAILRACE_WERROR)

@@ -31,7 +31,7 @@ Session::Session(Hold& hold, std::unique_ptr<AttachedSegment> segment, const Bat
     : hold_(hold),
       limits_(limits),
       segment_(std::move(segment)),
-      decoder_(segment_->geometry().clock_kind) {}
+      decoder_(segment_->geometry()) {}
 
 Session::~Session() {
   if (process_ != kNoProcess) hold_.detach(process_);

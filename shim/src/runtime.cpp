@@ -198,7 +198,7 @@ bool PrivateLock::try_lock(unsigned attempts) noexcept {
       // Either a signal handler interrupted the holder, or a longjmp left it.
       stack_t alternative{};
       const bool on_alternative = sigaltstack(nullptr, &alternative) == 0 && (alternative.ss_flags & SS_ONSTACK) != 0;
-      if (on_alternative || detail::stack_pointer() < stack_.load(std::memory_order_relaxed)) return false;
+      if (on_alternative || detail::stack_pointer() + kHandlerFrame < stack_.load(std::memory_order_relaxed)) return false;
       stack_.store(detail::stack_pointer(), std::memory_order_relaxed);
       return true;
     }
@@ -460,8 +460,6 @@ __thread detail::ThreadBlock* tailrace_thread = &shim::zero_block;
 // of another major has other symbols; it sees this one, keeps to itself and says so.
 extern "C" __attribute__((weak, visibility("default"))) const shim::Instance tailrace_instance = {
     shm::kAbiMajor, detail::kInlineVersion, sizeof(detail::ThreadBlock)};
-
-extern "C" void tailrace_ring_bell() noexcept { shim::ring_bell(); }
 
 extern "C" bool tailrace_attach_thread(const char* name, std::size_t length) noexcept {
   detail::ThreadBlock* block = shim::enter();

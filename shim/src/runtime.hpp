@@ -28,6 +28,11 @@ inline constexpr std::uint32_t kNoLane = 0xffffffffu;
 inline constexpr std::uint32_t kPoolWordsMax = shm::kPoolSlotsDefault / 64;
 inline constexpr std::uint32_t kNameTable = 1u << 16;
 
+// The kernel puts at least this much between a call and the handler that interrupts it (red zone,
+// registers, floating point state). What stands less deep below a call's frame is an ordinary call that
+// came later, by way of a few frames of this library.
+inline constexpr std::uintptr_t kHandlerFrame = 1000;
+
 // A lock that nobody waits for long: it is tried a bounded number of times. A holder that a longjmp
 // threw out of it, or whose thread is gone, loses it.
 class PrivateLock {

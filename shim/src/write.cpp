@@ -95,7 +95,7 @@ bool begin_own(ThreadBlock* block) noexcept {
   if (holder != 0) {
     // A handler stands deeper on the stack than the call it interrupted. Whoever stands higher is an
     // ordinary call, and the one that set busy was left by a longjmp.
-    if (detail::stack_pointer() < holder || on_alternative_stack()) return false;
+    if (detail::stack_pointer() + kHandlerFrame < holder || on_alternative_stack()) return false;
     if (block->held_lane != 0) area()->shared[block->held_lane - 1].lock.unlock();
     block->held_lane = 0;
   }
@@ -103,20 +103,27 @@ bool begin_own(ThreadBlock* block) noexcept {
   return true;
 }
 
+static std::uint64_t prefix_of(const ThreadBlock& block) noexcept {
+  return (block.thread_pending != 0 ? sizeof(shm::ThreadRecord) : 0) +
+         (block.loss_pending != 0 ? sizeof(shm::LossRecord) : 0);
+}
+
+static void count_loss(ThreadBlock& block, Signal signal, std::uint32_t priority) noexcept {
+  detail::add_one(block.lane_head->dropped[index_of(signal)][priority]);
+  // The time of a loss explains, it counts nothing: it is read now and then only.
+  if (block.loss_pending == 0) block.lost_first = shm::read_counter(static_cast<shm::ClockKind>(g.clock));
+  if ((block.loss_pending & 15) == 0) block.lost_last = shm::read_counter(static_cast<shm::ClockKind>(g.clock));
+  ++block.loss_pending;
+  if (block.loss_pending == 0) block.loss_pending = 1;
+  ++block.lost[priority];
+}
+
 // Prefix bytes in front of a record of `bytes`, or -1: dropped and counted. `busy` is set.
 static std::int64_t make_room(ThreadBlock& block, Signal signal, std::uint32_t priority, std::uint64_t bytes) noexcept {
   shm::RingProducer<std::uint64_t>& ring = block.ring;
-  const std::uint64_t prefix = (block.thread_pending != 0 ? sizeof(shm::ThreadRecord) : 0) +
-                               (block.loss_pending != 0 ? sizeof(shm::LossRecord) : 0);
+  const std::uint64_t prefix = prefix_of(block);
   if (TAILRACE_UNLIKELY(!make_fit(ring, block.lane, priority, prefix + bytes))) {
-    std::atomic<std::uint64_t>& dropped = block.lane_head->dropped[index_of(signal)][priority];
-    detail::add_plain(dropped, 1);
-    // The time of a loss explains, it counts nothing: it is read now and then only.
-    if (block.loss_pending == 0) block.lost_first = shm::read_counter(static_cast<shm::ClockKind>(g.clock));
-    if ((block.loss_pending & 15) == 0) block.lost_last = shm::read_counter(static_cast<shm::ClockKind>(g.clock));
-    ++block.loss_pending;
-    if (block.loss_pending == 0) block.loss_pending = 1;
-    ++block.lost[priority];
+    count_loss(block, signal, priority);
     close_fast_path(ring);
     return -1;
   }
@@ -196,7 +203,27 @@ void publish(Place& place, Signal signal, bool counts, std::uint32_t priority) n
 
 using namespace tailrace;
 
-extern "C" std::int64_t tailrace_make_room(detail::ThreadBlock* block, unsigned signal, unsigned priority,
-                                           std::size_t bytes) noexcept {
-  return shim::make_room(*block, static_cast<shm::Signal>(signal), priority, bytes);
+extern "C" bool tailrace_full(detail::ThreadBlock* block, unsigned signal, unsigned priority, std::size_t bytes) noexcept {
+  if (block->busy != 0) return false;
+  detail::set_busy(block);
+  shm::RingProducer<std::uint64_t>& ring = block->ring;
+  // Still the same tail: no more room than at the last loss, when the limits were closed.
+  if (block->loss_pending != 0 && ring.bell_rung &&
+      shim::g.map.tails[block->lane].tail.load(std::memory_order_acquire) == ring.tail) {
+    const std::uint64_t room = ring.tail + ring.capacity - ring.overrun - ring.reserve[priority];
+    if (static_cast<std::int64_t>(room - ring.head) < static_cast<std::int64_t>(bytes + shim::prefix_of(*block))) {
+      shim::count_loss(*block, static_cast<shm::Signal>(signal), priority);
+      detail::clear_busy(block);
+      return true;
+    }
+  }
+  const bool fits = shim::make_fit(block->ring, block->lane, priority, shim::prefix_of(*block) + bytes);
+  // Whoever writes next comes here again, for the prefix.
+  if (fits && shim::prefix_of(*block) != 0) shim::close_fast_path(ring);
+  if (!fits) {
+    shim::count_loss(*block, static_cast<shm::Signal>(signal), priority);
+    shim::close_fast_path(ring);
+  }
+  detail::clear_busy(block);
+  return !fits;
 }

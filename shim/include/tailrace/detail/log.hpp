@@ -150,7 +150,8 @@ TAILRACE_HIDDEN __attribute__((noinline)) bool write_log(ThreadBlock* block, std
   const std::uint64_t size = (sizeof(shm::LogRecord) + ... + std::uint64_t{items.size()});
   const std::uint32_t priority = priority_of(static_cast<std::uint32_t>(meta >> 32));
   const std::uint64_t at = block->ring.head;
-  if (TAILRACE_UNLIKELY(block->busy != 0 || !block->ring.fits(priority, size) || priority == 0)) return false;
+  if (TAILRACE_UNLIKELY(!block->ring.fits(priority, size))) return tailrace_full(block, 1, priority, size);
+  if (TAILRACE_UNLIKELY(block->busy != 0 || priority == 0)) return false;
   set_busy(block);
   const ContextEntry& context = block->stack[depth_of(block->top)];
   unsigned char* to = block->ring.data + (at & block->ring.mask);

@@ -165,10 +165,17 @@ TAILRACE_HIDDEN constexpr detail::Literal<detail::FixedSource<Text>> operator""_
   return {};
 }
 #else
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wgnu-string-literal-operator-template"
+#endif
 template <class Char, Char... Chars>
 TAILRACE_HIDDEN constexpr detail::Literal<detail::PackSource<Char, Chars...>> operator""_n() noexcept {
   return {};
 }
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 #endif
 }  // namespace literals
 

@@ -98,11 +98,9 @@ TAILRACE_EXPORT void tailrace_span_rename(tailrace::detail::SpanState* state,
 TAILRACE_EXPORT void tailrace_span_end(tailrace::detail::SpanState* state, const tailrace::Time* time) noexcept;
 TAILRACE_EXPORT void tailrace_span_context(const tailrace::detail::SpanState* state, const std::uint64_t* ids,
                                            tailrace::Context* out) noexcept;
-// Room for a record in the thread's own lane, after the inlined check said no: bytes of prefix that
-// stand between head and the record, or -1 when it was dropped and counted.
-TAILRACE_EXPORT std::int64_t tailrace_make_room(tailrace::detail::ThreadBlock* block, unsigned signal,
-                                                unsigned priority, std::size_t bytes) noexcept;
-TAILRACE_EXPORT void tailrace_ring_bell(void) noexcept;
+// The inlined check found no room: true if there is none and the record was dropped and counted.
+TAILRACE_EXPORT bool tailrace_full(tailrace::detail::ThreadBlock* block, unsigned signal, unsigned priority,
+                                   std::size_t bytes) noexcept;
 TAILRACE_EXPORT std::size_t tailrace_type_name(const char* mangled, char* out, std::size_t room) noexcept;
 }
 

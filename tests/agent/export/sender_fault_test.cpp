@@ -275,8 +275,8 @@ class StuckConnectionTest : public SenderFaultTest {
     ASSERT_NE(memory, MAP_FAILED);
     std::fill_n(memory, kPages * kPageBytes, 'x');
     options.request_bytes_max = kRequestBytesCeiling;
-    options.stuck_after = 3000ms;
-    timeout = 300ms;
+    options.stuck_after = 4000ms;
+    timeout = 1000ms;
   }
   void TearDown() override {
     sender.reset();
@@ -293,9 +293,11 @@ class StuckConnectionTest : public SenderFaultTest {
   }
 
   char* memory = nullptr;
-  WireServer server{[](WireServer::Connection& connection) {
+  std::atomic<bool> connected{false};
+  WireServer server{[this](WireServer::Connection& connection) {
                       if (connection.read_preface()) {
                         connection.write_settings_with_endless_window();
+                        connected = true;
                         connection.idle();
                       }
                     },
@@ -306,7 +308,7 @@ TEST_F(StuckConnectionTest, RequestIsReportedOnlyWhenTheConnectionHasLetGoOfItsM
   connect(server.port());
   const auto began = Clock::now();
   ASSERT_TRUE(sender->send(whole()).ok());
-  std::this_thread::sleep_for(700ms);
+  std::this_thread::sleep_for(1400ms);
   EXPECT_FALSE(outcomes.has(1)) << "the deadline is over, but the socket still waits to take the pages";
   const Outcome outcome = outcomes.wait_for(1);
   EXPECT_EQ(mprotect(memory, kPages * kPageBytes, PROT_NONE), 0);  // a late reader would now be caught
@@ -321,7 +323,8 @@ TEST_F(StuckConnectionTest, ShutdownSaysWhatIsStuckAndTheDestructorWaitsForIt) {
   options.cancel_wait = 200ms;
   connect(server.port());
   ASSERT_TRUE(sender->send(whole()).ok());
-  std::this_thread::sleep_for(100ms);
+  ASSERT_TRUE(within(10s, [&] { return connected.load(); }));
+  std::this_thread::sleep_for(200ms);
   const auto began = Clock::now();
   const auto report = sender->shutdown(50ms);
   EXPECT_LT(Clock::now() - began, 2500ms);

@@ -20,38 +20,14 @@
 #include <tailrace/tailrace.hpp>
 
 #include "floor.hpp"
+#include "stand_in.hpp"
 
 namespace {
 
 using namespace tailrace::literals;
 namespace shm = tailrace::shm;
 
-// A stand-in for the agent: gives every byte back when it is told to.
-class Agent {
- public:
-  explicit Agent(const std::string& path) {
-    const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
-    struct stat s{};
-    if (fd < 0 || fstat(fd, &s) != 0) std::abort();
-    base_ = static_cast<unsigned char*>(mmap(nullptr, static_cast<std::size_t>(s.st_size), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
-    close(fd);
-    const auto* identity = reinterpret_cast<const shm::Identity*>(base_);
-    for (std::uint32_t i = 0; i < identity->region_count; ++i) {
-      unsigned char* at = base_ + identity->regions[i].offset;
-      if (identity->regions[i].kind == 1) control = reinterpret_cast<shm::Control*>(at);
-      if (identity->regions[i].kind == 3) heads = reinterpret_cast<shm::LaneHead*>(at);
-      if (identity->regions[i].kind == 4) tails = reinterpret_cast<shm::LaneTail*>(at);
-    }
-  }
-  void give_back() { tails[0].tail.store(heads[0].head.load(std::memory_order_acquire), std::memory_order_release); }
-
-  shm::Control* control = nullptr;
-  shm::LaneHead* heads = nullptr;
-  shm::LaneTail* tails = nullptr;
-
- private:
-  unsigned char* base_ = nullptr;
-};
+using tailrace::bench::StandIn;
 
 std::uint64_t now_ns() { return shm::monotonic_ns(); }
 
@@ -76,7 +52,7 @@ struct Row {
   std::vector<double> ns;
 };
 
-Agent* agent;
+StandIn* agent;
 tailrace::bench::Floor* floor_ring;
 volatile int sink_int = 42;
 volatile double sink_double = 2.5;
@@ -184,8 +160,7 @@ int main(int argc, char** argv) {
   CPU_SET(static_cast<std::size_t>(sched_getcpu()), &set);
   sched_setaffinity(0, sizeof set, &set);
   tailrace::attach_thread("bench");
-  const char* directory = std::getenv("TAILRACE_DIR");
-  Agent a(std::string(directory != nullptr ? directory : "/dev/shm/tailrace") + "/" + tailrace::stats().segment);
+  StandIn a;
   agent = &a;
 
   // The floor's ring is of the same kind: shared pages of a tmpfs, touched before.

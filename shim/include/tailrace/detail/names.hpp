@@ -11,6 +11,7 @@
 #pragma GCC system_header  // C++17 knows literal operator templates only as an extension
 #endif
 
+#include <cstddef>
 #include <string_view>
 #include <type_traits>
 
@@ -85,7 +86,8 @@ struct TAILRACE_HIDDEN PackSource {
 template <class T>
 inline constexpr bool is_literal = std::is_base_of_v<LiteralTag, T>;
 template <class T>
-inline constexpr bool is_text = std::is_convertible_v<T, std::string_view> && !is_literal<T>;
+inline constexpr bool is_text = std::is_convertible_v<T, std::string_view> && !is_literal<T> &&
+                                !std::is_same_v<std::remove_cv_t<T>, std::nullptr_t>;  // that is the empty value
 
 // The words by which a string is found. Folds to constants for a literal.
 struct TextKey {

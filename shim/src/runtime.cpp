@@ -288,7 +288,7 @@ void attach_block(ThreadBlock& block, const shm::SegmentMap& map, std::uint32_t 
   block.limits = s.span_limits;
   block.min_severity = s.min_severity;
   block.mirror = mirror();
-  block.tid = gettid_now();
+  __atomic_store_n(&block.tid, gettid_now(), __ATOMIC_RELEASE);  // pairs with the acquire in reclaim_lane()
   block.held_lane = 0;
   prctl(PR_GET_NAME, block.name);
   std::uint64_t seed[2];

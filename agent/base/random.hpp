@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random: jitter for waits. Small, seedable, so that every test that uses it is repeatable; not for
-// ids and not for secrets.
+// Random: jitter for waits. Small, seedable, so that every test that uses it is repeatable; not
+// for ids and not for secrets.
 //
 // Threads: one owner at a time. Memory: eight bytes. Failure: none.
-// Source: splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+// Source: splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
+// 2014).
 #pragma once
 
 #include <cstdint>

@@ -12,10 +12,10 @@ namespace tailrace::agent {
 namespace {
 
 constexpr std::array<std::string_view, 17> kCodeNames = {
-    "OK",           "CANCELLED",          "UNKNOWN",           "INVALID_ARGUMENT",    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",    "ALREADY_EXISTS",     "PERMISSION_DENIED", "RESOURCE_EXHAUSTED",  "FAILED_PRECONDITION",
-    "ABORTED",      "OUT_OF_RANGE",       "UNIMPLEMENTED",     "INTERNAL",            "UNAVAILABLE",
-    "DATA_LOSS",    "UNAUTHENTICATED"};
+    "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+    "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+    "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+    "DATA_LOSS", "UNAUTHENTICATED"};
 
 // A status carries a handful of details; one that carries more is not read to its end.
 constexpr int kDetailsMax = 64;
@@ -41,13 +41,14 @@ struct PartialSuccess {
   std::string_view message;
 };
 
-// The three Export…PartialSuccess messages share their numbers: rejected_… = 1, error_message = 2, and
-// each response holds it in field 1. False: these bytes are no such message.
+// The three Export…PartialSuccess messages share their numbers: rejected_… = 1, error_message = 2,
+// and each response holds it in field 1. False: these bytes are no such message.
 bool parse_response(std::string_view bytes, PartialSuccess& out) {
   try {
     protozero::pbf_reader response(bytes.data(), bytes.size());
     while (response.next()) {
-      if (response.tag_and_type() != protozero::tag_and_type(1, protozero::pbf_wire_type::length_delimited)) {
+      if (response.tag_and_type() !=
+          protozero::tag_and_type(1, protozero::pbf_wire_type::length_delimited)) {
         response.skip();
         continue;
       }
@@ -62,8 +63,7 @@ bool parse_response(std::string_view bytes, PartialSuccess& out) {
             out.message = {view.data(), view.size()};
             break;
           }
-          default:
-            partial.skip();
+          default: partial.skip();
         }
       }
     }
@@ -84,8 +84,7 @@ std::chrono::milliseconds parse_duration(protozero::pbf_reader duration) {
       case protozero::tag_and_type(2, protozero::pbf_wire_type::varint):
         nanos = duration.get_int32();
         break;
-      default:
-        duration.skip();
+      default: duration.skip();
     }
   }
   constexpr std::int64_t kLongestSeconds =
@@ -103,16 +102,16 @@ std::chrono::milliseconds parse_duration(protozero::pbf_reader duration) {
 
 bool names_retry_info(std::string_view type_url) {
   constexpr std::string_view kName = "google.rpc.RetryInfo";
-  return type_url == kName ||
-         (type_url.size() > kName.size() && type_url.ends_with(kName) &&
-          type_url[type_url.size() - kName.size() - 1] == '/');
+  return type_url == kName || (type_url.size() > kName.size() && type_url.ends_with(kName) &&
+                               type_url[type_url.size() - kName.size() - 1] == '/');
 }
 
 std::chrono::milliseconds parse_retry_info(std::string_view bytes) {
   protozero::pbf_reader info(bytes.data(), bytes.size());
   std::chrono::milliseconds delay(0);
   while (info.next()) {
-    if (info.tag_and_type() == protozero::tag_and_type(1, protozero::pbf_wire_type::length_delimited)) {
+    if (info.tag_and_type() ==
+        protozero::tag_and_type(1, protozero::pbf_wire_type::length_delimited)) {
       delay = parse_duration(info.get_message());
     } else {
       info.skip();
@@ -121,13 +120,14 @@ std::chrono::milliseconds parse_retry_info(std::string_view bytes) {
   return delay;
 }
 
-// Status{details = 3}, Any{type_url = 1, value = 2}. Only RetryInfo is acted on; the code inside Status
-// repeats grpc-status and is not believed.
+// Status{details = 3}, Any{type_url = 1, value = 2}. Only RetryInfo is acted on; the code inside
+// Status repeats grpc-status and is not believed.
 std::optional<std::chrono::milliseconds> find_retry_delay(std::string_view details) {
   try {
     protozero::pbf_reader status(details.data(), details.size());
     for (int seen = 0; seen < kDetailsMax && status.next();) {
-      if (status.tag_and_type() != protozero::tag_and_type(3, protozero::pbf_wire_type::length_delimited)) {
+      if (status.tag_and_type() !=
+          protozero::tag_and_type(3, protozero::pbf_wire_type::length_delimited)) {
         status.skip();
         continue;
       }
@@ -200,12 +200,10 @@ bool is_retryable(int code, bool has_retry_info) noexcept {
     case grpc_code::kAborted:
     case grpc_code::kOutOfRange:
     case grpc_code::kUnavailable:
-    case grpc_code::kDataLoss:
-      return true;
+    case grpc_code::kDataLoss: return true;
     case grpc_code::kResourceExhausted:
       return has_retry_info;  // without it: too large for the server, today and tomorrow
-    default:
-      return false;
+    default: return false;
   }
 }
 

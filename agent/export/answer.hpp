@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Answer: what a destination's reply to one request means for its records. The rules of OTLP 1.3 in one
-// pure function, so that every row of the table is a line of a test.
+// Answer: what a destination's reply to one request means for its records. The rules of OTLP 1.3
+// in one pure function, so that every row of the table is a line of a test.
 //
 // Threads, ownership: a pure function over borrowed bytes; an Answer owns its message.
-// Failure: none. Everything in a reply is foreign: counts are clamped, texts cut and made printable, waits
-// limited, and what cannot be read at all is a drop with code INTERNAL, as in every generated client.
-// Source: OTLP specification, "OTLP/gRPC Response" and "Throttling"; google/rpc/{status,error_details}.proto.
+// Failure: none. Everything in a reply is foreign: counts are clamped, texts cut and made
+// printable, waits limited, and what cannot be read at all is a drop with code INTERNAL, as in
+// every generated client.
+// Source: OTLP specification, "OTLP/gRPC Response" and "Throttling";
+// google/rpc/{status,error_details}.proto.
 #pragma once
 
 #include <chrono>
@@ -67,11 +69,11 @@ std::string_view grpc_code_name(int code) noexcept;
 bool is_retryable(int code, bool has_retry_info) noexcept;
 
 struct Reply {
-  int code = 0;                                // grpc-status
-  std::string_view message;                    // grpc-message
-  std::string_view details;                    // grpc-status-details-bin, decoded: google.rpc.Status
-  std::optional<std::string_view> response;    // Export…ServiceResponse; absent when none was sent
-  std::uint64_t records = 0;                   // how many the request held: no more can be rejected
+  int code = 0;                              // grpc-status
+  std::string_view message;                  // grpc-message
+  std::string_view details;                  // grpc-status-details-bin, decoded: google.rpc.Status
+  std::optional<std::string_view> response;  // Export…ServiceResponse; absent when none was sent
+  std::uint64_t records = 0;                 // how many the request held: no more can be rejected
 };
 
 Answer classify(const Reply& reply);

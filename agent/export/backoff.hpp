@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Backoff: how long to wait before the next attempt. Exponential with full jitter between the base and a
-// doubling bound, and the destination's own word above both.
+// Backoff: how long to wait before the next attempt. Exponential with full jitter between the
+// base and a doubling bound, and the destination's own word above both.
 //
-// A delay given by the destination (RetryInfo) is a floor, spread upwards by at most a fifth so that its
-// clients do not come back together, and it becomes the base that later failures grow from.
+// A delay given by the destination (RetryInfo) is a floor, spread upwards by at most a fifth so
+// that its clients do not come back together, and it becomes the base that later failures grow
+// from.
 //
-// Threads: one owner. Memory: a few words. Failure: none. Time and chance come from the caller: durations go
-// in and out, `unit` is uniform in [0, 1), so every case is repeatable.
-// Source: OTLP specification, "OTLP/gRPC Throttling"; full jitter after M. Brooker, "Exponential Backoff And
-// Jitter" (2015).
+// Threads: one owner. Memory: a few words. Failure: none. Time and chance come from the caller:
+// durations go in and out, `unit` is uniform in [0, 1), so every case is repeatable.
+// Source: OTLP specification, "OTLP/gRPC Throttling"; full jitter after M. Brooker, "Exponential
+// Backoff And Jitter" (2015).
 #pragma once
 
 #include <algorithm>
@@ -28,8 +29,8 @@ struct BackoffLimits {
 inline constexpr std::chrono::nanoseconds kShortestDelay = std::chrono::milliseconds(20);
 inline constexpr double kServerDelayJitter = 0.2;
 
-// The wait after failure number `failures` (1 is the first) of something that starts at `limits.base`:
-// uniform between the base and base · 2^failures, the latter at most the cap.
+// The wait after failure number `failures` (1 is the first) of something that starts at
+// `limits.base`: uniform between the base and base · 2^failures, the latter at most the cap.
 constexpr std::chrono::nanoseconds jittered_delay(std::uint32_t failures, BackoffLimits limits,
                                                   double unit) noexcept {
   auto bound = limits.base;
@@ -44,7 +45,8 @@ constexpr std::chrono::nanoseconds jittered_delay(std::uint32_t failures, Backof
 
 class Backoff {
  public:
-  explicit constexpr Backoff(BackoffLimits limits = {}) noexcept : limits_(limits), grown_(limits) {}
+  explicit constexpr Backoff(BackoffLimits limits = {}) noexcept
+      : limits_(limits), grown_(limits) {}
 
   // One more failure: how long to wait now.
   constexpr std::chrono::nanoseconds fail(std::optional<std::chrono::nanoseconds> server_delay,

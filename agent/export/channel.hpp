@@ -2,13 +2,12 @@
 //
 // The gRPC channel to one endpoint, with the options that the sender relies on.
 //
-// Threads: make_channel() from any. Ownership: the channel is shared with gRPC. Failure: none here; a channel
-// that cannot connect answers UNAVAILABLE.
+// Threads: make_channel() from any. Ownership: the channel is shared with gRPC. Failure: none
+// here; a channel that cannot connect answers UNAVAILABLE.
 // Source: gRPC 1.51, grpc_types.h.
 #pragma once
 
 #include <grpcpp/channel.h>
-
 #include <memory>
 
 #include "agent/export/grpc_sender.hpp"

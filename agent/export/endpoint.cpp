@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/export/endpoint.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
+#include <arpa/inet.h>
 #include <charconv>
 #include <optional>
 #include <utility>
@@ -76,14 +75,16 @@ std::optional<Authority> split_authority(std::string_view text) {
   return out;
 }
 
-Result<ParsedEndpoint> parse_unix(std::string_view source, std::string_view text, std::string_view path) {
+Result<ParsedEndpoint> parse_unix(std::string_view source, std::string_view text,
+                                  std::string_view path) {
   constexpr std::size_t kPathMax = 107;  // sockaddr_un
   if (path.starts_with("//")) {
     path.remove_prefix(2);
   }
   if (!path.starts_with('/') || path.size() > kPathMax) {
     return refuse(source, text,
-                  "a unix socket needs an absolute path of at most 107 bytes; write unix:///run/collector.sock");
+                  "a unix socket needs an absolute path of at most 107 bytes; write "
+                  "unix:///run/collector.sock");
   }
   ParsedEndpoint parsed;
   parsed.endpoint.host.clear();
@@ -136,8 +137,8 @@ bool Endpoint::is_loopback() const {
          (is_ipv4(host) && host.starts_with("127."));
 }
 
-Result<ParsedEndpoint> parse_endpoint(std::string_view source, std::string_view text, BareMeans bare,
-                                      std::string_view insecure_name) {
+Result<ParsedEndpoint> parse_endpoint(std::string_view source, std::string_view text,
+                                      BareMeans bare, std::string_view insecure_name) {
   const std::string_view whole = text;
   if (to_lower(text.substr(0, 5)) == "unix:") {
     return parse_unix(source, whole, text.substr(5));
@@ -147,24 +148,29 @@ Result<ParsedEndpoint> parse_endpoint(std::string_view source, std::string_view 
   if (rest.substr(0, rest.find_first_of("/?#")).find('@') != std::string_view::npos) {
     // The text is not repeated: it may hold a password.
     return Error{ErrorCode::kInvalidArgument,
-                 std::string(source) + ": a user or password in the address is not used by OTLP/gRPC; send it "
-                                       "as a header, in OTEL_EXPORTER_OTLP_HEADERS"};
+                 std::string(source) +
+                     ": a user or password in the address is not used by OTLP/gRPC; send it "
+                     "as a header, in OTEL_EXPORTER_OTLP_HEADERS"};
   }
   if (mark != std::string_view::npos) {
     const std::string scheme = to_lower(text.substr(0, mark));
     if (scheme == "https" || scheme == "grpcs") {
-      return refuse(source, whole,
-                    "this version connects in plain text only; write http:// for a collector on this host or "
-                    "on a trusted network, and let that collector speak TLS");
+      return refuse(
+          source, whole,
+          "this version connects in plain text only; write http:// for a collector on this host or "
+          "on a trusted network, and let that collector speak TLS");
     }
     if (scheme != "http" && scheme != "grpc") {
-      return refuse(source, whole, "unknown scheme \"" + shown(scheme) + "\"; write http://HOST:PORT");
+      return refuse(source, whole,
+                    "unknown scheme \"" + shown(scheme) + "\"; write http://HOST:PORT");
     }
     text = rest;
   } else if (bare == BareMeans::tls) {
-    return refuse(source, whole,
-                  "without a scheme this means TLS, and this version connects in plain text only; write "
-                  "http://HOST:PORT, or set " + std::string(insecure_name) + "=true");
+    return refuse(
+        source, whole,
+        "without a scheme this means TLS, and this version connects in plain text only; write "
+        "http://HOST:PORT, or set " +
+            std::string(insecure_name) + "=true");
   }
 
   ParsedEndpoint parsed;
@@ -174,7 +180,8 @@ Result<ParsedEndpoint> parse_endpoint(std::string_view source, std::string_view 
   const auto split = split_authority(authority);
   if (!split) {
     return refuse(source, whole,
-                  "no host and port that can be dialled; write http://HOST:PORT, an IPv6 address in brackets");
+                  "no host and port that can be dialled; write http://HOST:PORT, an IPv6 address "
+                  "in brackets");
   }
   parsed.endpoint.host = split->host;
   parsed.endpoint.port = split->port.value_or(kOtlpGrpcPort);
@@ -183,12 +190,14 @@ Result<ParsedEndpoint> parse_endpoint(std::string_view source, std::string_view 
   if (!split->port) {
     parsed.warnings.push_back(prefix + "no port; using 4317, the port of OTLP/gRPC");
   } else if (*split->port == kOtlpHttpPort) {
-    parsed.warnings.push_back(prefix +
-                              "4318 is the usual port of OTLP/HTTP, and this version speaks OTLP/gRPC; if "
-                              "nothing arrives, use 4317");
+    parsed.warnings.push_back(
+        prefix +
+        "4318 is the usual port of OTLP/HTTP, and this version speaks OTLP/gRPC; if "
+        "nothing arrives, use 4317");
   }
   if (!tail.empty() && tail != "/") {
-    parsed.warnings.push_back(prefix + "\"" + shown(tail) + "\" is ignored: OTLP/gRPC has fixed method paths");
+    parsed.warnings.push_back(prefix + "\"" + shown(tail) +
+                              "\" is ignored: OTLP/gRPC has fixed method paths");
   }
   return parsed;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Gate: whether a destination may be sent anything now. A throttle signal slows the whole destination, not
-// only the request that met it.
+// Gate: whether a destination may be sent anything now. A throttle signal slows the whole
+// destination, not only the request that met it.
 //
 //            throttled                    time is up, one enters
 //   open ───────────────► closed ─────────────────────────────────► half open
@@ -10,10 +10,10 @@
 //    │      (own waits only)    └── the probe failed, too ◄───────────┘  │
 //    └────────────────────────────── the probe was answered ◄────────────┘
 //
-// A throttle signal is an answer with a delay of the destination's, or UNAVAILABLE without one, after which
-// the wait is our own backoff. Other retryable answers concern their request alone, except for the probe.
-// Answers to requests that entered before the gate closed prolong a delay the destination gives; they do not
-// count as further failures, since they tell nothing new.
+// A throttle signal is an answer with a delay of the destination's, or UNAVAILABLE without one,
+// after which the wait is our own backoff. Other retryable answers concern their request alone,
+// except for the probe. Answers to requests that entered before the gate closed prolong a delay
+// the destination gives; they do not count as further failures, since they tell nothing new.
 //
 // Threads: one owner. Memory: a few words. Failure: none. Time and chance come from the caller.
 // Source: OTLP specification, "OTLP/gRPC Throttling"; Nygard, "Release It!", circuit breaker.
@@ -34,8 +34,8 @@ class Gate {
 
   explicit Gate(BackoffLimits limits = {}) noexcept : backoff_(limits) {}
 
-  // Asks to send one request. Whoever gets `normal` or `probe` owes one settle() or, when nothing was sent
-  // after all, one abandon() with it.
+  // Asks to send one request. Whoever gets `normal` or `probe` owes one settle() or, when nothing
+  // was sent after all, one abandon() with it.
   [[nodiscard]] Entry enter(Time now) noexcept {
     if (state_ == State::open) {
       return Entry::normal;

@@ -1,27 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// gRPC's own cost: CPU of a process that does nothing but send encoded requests to a sink in another process.
-// The agent's rows of the target table are measured against it in the same run.
+// gRPC's own cost: CPU of a process that does nothing but send encoded requests to a sink in
+// another process. The agent's rows of the target table are measured against it in the same run.
 //
 //   grpc_cost_bench --sink PROGRAM [--seconds S] [--request-bytes N] [--in-flight N] [--json]
 //
-// PROGRAM is tailrace_test_sink; it is started with --count-only, and ended, by this program. With two CPUs or
-// more the sink runs on the last and everything here on the first. Two ways are measured, in turns:
-//   plain   the generic stub with default channel options and one slice a request: what gRPC itself costs
-//   sender  GrpcSender with the request in 4 KiB pieces none of which follows another in memory: the hold's
-//           pages at their worst
-// The figure is process CPU (user and system, all threads) divided by spans; the kernel's half of loopback is in
-// it, as it is in the agent's own.
-#include <sched.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <grpcpp/grpcpp.h>
-#include <grpcpp/generic/generic_stub.h>
-
+// PROGRAM is tailrace_test_sink; it is started with --count-only, and ended, by this program.
+// With two CPUs or more the sink runs on the last and everything here on the first. Two ways are
+// measured, in turns:
+//   plain   the generic stub with default channel options and one slice a request: what gRPC
+//           itself costs
+//   sender  GrpcSender with the request in 4 KiB pieces none of which follows another in memory:
+//           the hold's pages at their worst
+// The figure is process CPU (user and system, all threads) divided by spans; the kernel's half of
+// loopback is in it, as it is in the agent's own.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -29,10 +21,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
 #include <mutex>
 #include <optional>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
 #include <string>
+#include <sys/wait.h>
 #include <thread>
+#include <time.h>
+#include <unistd.h>
 #include <vector>
 
 #include "agent/export/grpc_sender.hpp"
@@ -74,7 +74,8 @@ std::optional<Sink> start_sink(const std::string& program) {
   std::string name = program;
   std::array<char*, 3> argv = {name.data(), flag.data(), nullptr};
   Sink sink;
-  const int failed = posix_spawn(&sink.pid, program.c_str(), &actions, nullptr, argv.data(), environ);
+  const int failed =
+      posix_spawn(&sink.pid, program.c_str(), &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   close(fds[1]);
   std::array<char, 64> line{};
@@ -115,7 +116,9 @@ struct Cost {
   std::uint64_t bytes = 0;
   std::uint64_t failures = 0;
   [[nodiscard]] double ns_per(std::size_t span_bytes) const {
-    return bytes == 0 ? 0 : cpu_seconds * 1e9 / (static_cast<double>(bytes) / static_cast<double>(span_bytes));
+    return bytes == 0
+               ? 0
+               : cpu_seconds * 1e9 / (static_cast<double>(bytes) / static_cast<double>(span_bytes));
   }
 };
 
@@ -134,7 +137,8 @@ Cost run_plain(std::uint16_t port, const std::string& request, const Arguments& 
   const auto start = [&] {
     auto* call = new Call;
     grpc::Slice slice(request.data(), request.size(), grpc::Slice::STATIC_SLICE);
-    call->reader = stub.PrepareUnaryCall(&call->context, method, grpc::ByteBuffer(&slice, 1), &queue);
+    call->reader =
+        stub.PrepareUnaryCall(&call->context, method, grpc::ByteBuffer(&slice, 1), &queue);
     call->reader->StartCall();
     call->reader->Finish(&call->response, &call->status, call);
   };
@@ -241,8 +245,10 @@ int main(int argc, char** argv) {
   }
   const auto sink = start_sink(arguments.sink);
   if (!sink) {
-    std::fprintf(stderr, "grpc_cost_bench: cannot start the sink \"%s\"; give --sink PATH/tailrace_test_sink\n",
-                 arguments.sink.c_str());
+    std::fprintf(
+        stderr,
+        "grpc_cost_bench: cannot start the sink \"%s\"; give --sink PATH/tailrace_test_sink\n",
+        arguments.sink.c_str());
     return 1;
   }
   const int cpus = static_cast<int>(std::thread::hardware_concurrency());
@@ -270,16 +276,20 @@ int main(int argc, char** argv) {
   waitpid(sink->pid, nullptr, 0);
 
   if (arguments.json) {
-    std::printf("{\"grpc_ns_per_800_bytes\":%.1f,\"grpc_ns_per_200_bytes\":%.1f,"
-                "\"sender_ns_per_800_bytes\":%.1f,\"sender_ns_per_200_bytes\":%.1f,\"failures\":%llu}\n",
-                median(plain_wide), median(plain_small), median(sender_wide), median(sender_small),
-                static_cast<unsigned long long>(failures));
+    std::printf(
+        "{\"grpc_ns_per_800_bytes\":%.1f,\"grpc_ns_per_200_bytes\":%.1f,"
+        "\"sender_ns_per_800_bytes\":%.1f,\"sender_ns_per_200_bytes\":%.1f,\"failures\":%llu}\n",
+        median(plain_wide), median(plain_small), median(sender_wide), median(sender_small),
+        static_cast<unsigned long long>(failures));
   } else {
-    std::printf("%-8s %22s %22s %10s   (CPU, median of %d rounds of %.1f s, requests of %zu bytes)\n", "way",
-                "ns per 800-byte span", "ns per 200-byte span", "MB/s", kRounds, arguments.seconds,
-                arguments.request_bytes);
-    std::printf("%-8s %22.1f %22.1f %10.0f\n", "plain", median(plain_wide), median(plain_small), median(plain_rate));
-    std::printf("%-8s %22.1f %22.1f %10.0f\n", "sender", median(sender_wide), median(sender_small), median(sender_rate));
+    std::printf(
+        "%-8s %22s %22s %10s   (CPU, median of %d rounds of %.1f s, requests of %zu bytes)\n",
+        "way", "ns per 800-byte span", "ns per 200-byte span", "MB/s", kRounds, arguments.seconds,
+        arguments.request_bytes);
+    std::printf("%-8s %22.1f %22.1f %10.0f\n", "plain", median(plain_wide), median(plain_small),
+                median(plain_rate));
+    std::printf("%-8s %22.1f %22.1f %10.0f\n", "sender", median(sender_wide), median(sender_small),
+                median(sender_rate));
     std::printf("requests not delivered: %llu\n", static_cast<unsigned long long>(failures));
   }
   return failures == 0 ? 0 : 1;

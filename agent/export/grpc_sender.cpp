@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/export/grpc_sender.hpp"
 
-#include <grpc/slice.h>
-#include <grpcpp/grpcpp.h>
-#include <grpcpp/generic/generic_stub.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <condition_variable>
+#include <grpc/slice.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -20,8 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How often a call that was answered is asked whether the connection has let go of its pieces. Such a call is
-// rare: the answer came before the request was wholly written, or instead of it.
+// How often a call that was answered is asked whether the connection has let go of its pieces. Such
+// a call is rare: the answer came before the request was wholly written, or instead of it.
 constexpr auto kReleasePoll = std::chrono::milliseconds(5);
 constexpr auto kLinkWatch = std::chrono::milliseconds(200);
 constexpr auto kLinkUpInterval = std::chrono::seconds(1);
@@ -41,20 +40,25 @@ struct Call {
   grpc::ByteBuffer response;
   grpc::Status status;
   std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader;
-  // Stored by send() after its last write to the call, loaded by the sender's thread before its first read. The
-  // completion queue orders the two as well; said here, too, it is seen by a race detector that does not see
-  // into the library.
+  // Stored by send() after its last write to the call, loaded by the sender's thread before its
+  // first read. The completion queue orders the two as well; said here, too, it is seen by a race
+  // detector that does not see into the library.
   std::atomic<bool> handed_over{false};
-  // Set by whichever thread drops the last reference to the pieces; pairs with the acquire in is_released().
-  // Nothing of gRPC's touches the call after it.
+  // Set by whichever thread drops the last reference to the pieces; pairs with the acquire in
+  // is_released(). Nothing of gRPC's touches the call after it.
   std::atomic<bool> released{false};
 
-  [[nodiscard]] bool is_released() const noexcept { return released.load(std::memory_order_acquire); }
-  static void release(void* call) { static_cast<Call*>(call)->released.store(true, std::memory_order_release); }
+  [[nodiscard]] bool is_released() const noexcept {
+    return released.load(std::memory_order_acquire);
+  }
+  static void release(void* call) {
+    static_cast<Call*>(call)->released.store(true, std::memory_order_release);
+  }
 };
 
-// Slices over the caller's memory. One reference count serves the whole request, since gRPC lets slices share
-// one while each is a range of its own; pieces that follow one another in memory become one slice.
+// Slices over the caller's memory. One reference count serves the whole request, since gRPC lets
+// slices share one while each is a range of its own; pieces that follow one another in memory
+// become one slice.
 grpc::ByteBuffer borrow(const std::vector<Piece>& pieces, Call& call) {
   std::vector<grpc_slice> ranges;
   ranges.reserve(pieces.size());
@@ -100,7 +104,8 @@ Answer answer_of(const Call& call) {
   reply.records = call.records;
   grpc::Slice response;
   if (call.response.Valid() && call.response.DumpToSingleSlice(&response).ok()) {
-    reply.response = std::string_view(reinterpret_cast<const char*>(response.begin()), response.size());
+    reply.response =
+        std::string_view(reinterpret_cast<const char*>(response.begin()), response.size());
   }
   return classify(reply);
 }
@@ -134,16 +139,17 @@ class GrpcSender::Impl {
     }
     const auto& settings = destination_.signals[index_of(request.signal)];
     if (bytes == 0 || request.records == 0) {
-      return Error{ErrorCode::kInvalidArgument, describe(request) + ": nothing in it; an empty one is not sent"};
+      return Error{ErrorCode::kInvalidArgument,
+                   describe(request) + ": nothing in it; an empty one is not sent"};
     }
     if (!settings) {
-      return Error{ErrorCode::kInvalidArgument,
-                   describe(request) + ": its signal does not go to " + destination_.endpoint.url()};
+      return Error{ErrorCode::kInvalidArgument, describe(request) + ": its signal does not go to " +
+                                                    destination_.endpoint.url()};
     }
     const std::size_t bytes_max = std::min(options_.request_bytes_max, kRequestBytesCeiling);
     if (bytes > bytes_max) {
-      return Error{ErrorCode::kResourceExhausted, describe(request) + ": " + std::to_string(bytes) + " bytes > " +
-                                                      std::to_string(bytes_max) +
+      return Error{ErrorCode::kResourceExhausted, describe(request) + ": " + std::to_string(bytes) +
+                                                      " bytes > " + std::to_string(bytes_max) +
                                                       " allowed; send fewer records at a time"};
     }
     auto owned = std::make_unique<Call>();
@@ -154,8 +160,9 @@ class GrpcSender::Impl {
         return Error{ErrorCode::kCancelled, describe(request) + ": the sender is shutting down"};
       }
       if (calls_.size() >= options_.in_flight_max) {
-        return Error{ErrorCode::kUnavailable, describe(request) + ": " + std::to_string(calls_.size()) +
-                                                  " requests under way already; send it when one is answered"};
+        return Error{ErrorCode::kUnavailable,
+                     describe(request) + ": " + std::to_string(calls_.size()) +
+                         " requests under way already; send it when one is answered"};
       }
       // From here on shutdown() waits for it, and may cancel it even before it has started.
       calls_.push_back(std::move(owned));
@@ -188,7 +195,8 @@ class GrpcSender::Impl {
 
  private:
   static std::string describe(const Request& request) {
-    return "request " + std::to_string(request.id) + " (" + std::string(signal_name(request.signal)) + ")";
+    return "request " + std::to_string(request.id) + " (" +
+           std::string(signal_name(request.signal)) + ")";
   }
 
   void start(Call& call, const Request& request, const SignalSettings& settings) {
@@ -215,7 +223,8 @@ class GrpcSender::Impl {
       bool ok = false;
       const auto next =
           lingering_.empty()
-              ? (queue_.Next(&tag, &ok) ? grpc::CompletionQueue::GOT_EVENT : grpc::CompletionQueue::SHUTDOWN)
+              ? (queue_.Next(&tag, &ok) ? grpc::CompletionQueue::GOT_EVENT
+                                        : grpc::CompletionQueue::SHUTDOWN)
               : queue_.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + kReleasePoll);
       if (next == grpc::CompletionQueue::SHUTDOWN) {
         return;
@@ -232,7 +241,8 @@ class GrpcSender::Impl {
   }
 
   void finish(Call& call) {
-    static_cast<void>(call.handed_over.load(std::memory_order_acquire));  // pairs with the release in start()
+    static_cast<void>(
+        call.handed_over.load(std::memory_order_acquire));  // pairs with the release in start()
     call.rtt = Clock::now() - call.started;
     if (call.is_released()) {
       report(call);
@@ -259,8 +269,8 @@ class GrpcSender::Impl {
     const auto rtt = call.rtt;
     {
       const std::lock_guard lock(mutex_);
-      // The callback may send the next request, so the place is given back before it; shutdown() still waits
-      // for the callback itself.
+      // The callback may send the next request, so the place is given back before it; shutdown()
+      // still waits for the callback itself.
       ++reporting_;
       std::erase_if(calls_, [&](const auto& owned) { return owned.get() == &call; });
     }
@@ -275,9 +285,10 @@ class GrpcSender::Impl {
     idle_.notify_all();
   }
 
-  // A channel that lost its connection stays idle until somebody asks, and is moved only by a completion queue
-  // that waits for it: the watch does both until the connection stands. UNAVAILABLE may also be the word of a
-  // destination that is there, or come a moment before the channel notices its loss: hence one look at least.
+  // A channel that lost its connection stays idle until somebody asks, and is moved only by a
+  // completion queue that waits for it: the watch does both until the connection stands.
+  // UNAVAILABLE may also be the word of a destination that is there, or come a moment before the
+  // channel notices its loss: hence one look at least.
   void watch_link() {
     {
       const std::lock_guard lock(mutex_);
@@ -303,7 +314,8 @@ class GrpcSender::Impl {
       watching_ = again;
     }
     if (again) {
-      channel_->NotifyOnStateChange(state, std::chrono::system_clock::now() + kLinkWatch, &queue_, &watching_);
+      channel_->NotifyOnStateChange(state, std::chrono::system_clock::now() + kLinkWatch, &queue_,
+                                    &watching_);
       return;
     }
     // A peer that takes connections and drops them again must not pull requests out of their waits.
@@ -336,17 +348,23 @@ class GrpcSender::Impl {
   std::vector<Call*> lingering_;  // answered, pieces not yet let go of
   bool link_lost_ = false;        // since the watch began
   Clock::time_point last_link_up_{};
-  std::thread thread_;            // last: it uses all of the above
+  std::thread thread_;  // last: it uses all of the above
 };
 
-GrpcSender::GrpcSender(Destination destination, SenderOptions options, OnDone on_done, OnLinkUp on_link_up)
-    : impl_(std::make_unique<Impl>(std::move(destination), options, std::move(on_done), std::move(on_link_up))) {}
+GrpcSender::GrpcSender(Destination destination, SenderOptions options, OnDone on_done,
+                       OnLinkUp on_link_up)
+    : impl_(std::make_unique<Impl>(std::move(destination), options, std::move(on_done),
+                                   std::move(on_link_up))) {}
 
 GrpcSender::~GrpcSender() = default;
 
-Status GrpcSender::send(const Request& request) { return impl_->send(request); }
+Status GrpcSender::send(const Request& request) {
+  return impl_->send(request);
+}
 
-unsigned GrpcSender::in_flight() const { return impl_->in_flight(); }
+unsigned GrpcSender::in_flight() const {
+  return impl_->in_flight();
+}
 
 GrpcSender::ShutdownReport GrpcSender::shutdown(std::chrono::milliseconds patience) {
   return impl_->shutdown(patience);

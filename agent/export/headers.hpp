@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Headers: OTEL_EXPORTER_OTLP_HEADERS taken apart, "key=value,key=value" with percent-encoded values, into what
-// gRPC may send as metadata.
+// Headers: OTEL_EXPORTER_OTLP_HEADERS taken apart, "key=value,key=value" with percent-encoded
+// values, into what gRPC may send as metadata.
 //
-// Threads, ownership: a pure function over text. Failure: a pair that cannot be sent is left out with a
-// complaint that names its key or place, never its value: headers carry credentials.
+// Threads, ownership: a pure function over text. Failure: a pair that cannot be sent is left out
+// with a complaint that names its key or place, never its value: headers carry credentials.
 // Source: W3C Baggage header syntax, without properties; gRPC over HTTP/2, "Custom-Metadata".
 #pragma once
 

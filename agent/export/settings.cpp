@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/export/settings.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <unistd.h>
 #include <utility>
 
 #include "agent/export/text.hpp"
@@ -55,7 +54,8 @@ class Reader {
     return {std::move(name), std::string(trim(found->second))};
   }
   [[nodiscard]] Setting own(Signal signal, std::string_view what) const {
-    return find(std::string(kPrefix) + std::string(kSignalInfix[index_of(signal)]) + std::string(what));
+    return find(std::string(kPrefix) + std::string(kSignalInfix[index_of(signal)]) +
+                std::string(what));
   }
   [[nodiscard]] Setting general(std::string_view what) const {
     return find(std::string(kPrefix) + std::string(what));
@@ -111,7 +111,8 @@ class Reader {
 
   void read_headers(Signal signal, SignalSettings& out) {
     const bool from_option = options_.headers.has_value();
-    const Setting setting = from_option ? Setting{"--headers", *options_.headers} : effective(signal, "HEADERS");
+    const Setting setting =
+        from_option ? Setting{"--headers", *options_.headers} : effective(signal, "HEADERS");
     if (!setting) {
       return;
     }
@@ -131,7 +132,8 @@ class Reader {
     const char* const end = setting.value.data() + setting.value.size();
     const auto [stop, error] = std::from_chars(setting.value.data(), end, number);
     if (error != std::errc() || stop != end || number > kTimeoutMax_ms) {
-      warn(setting.shown_pair() + ": no whole number of milliseconds from 0 to 2147483647; taken as not set");
+      warn(setting.shown_pair() +
+           ": no whole number of milliseconds from 0 to 2147483647; taken as not set");
       return std::nullopt;
     }
     return number;
@@ -140,7 +142,8 @@ class Reader {
   void read_timeout(Signal signal, SignalSettings& out) {
     std::optional<std::uint64_t> number = options_.timeout_ms;
     if (number && *number > kTimeoutMax_ms) {
-      fail("--timeout=" + std::to_string(*number) + ": at most 2147483647 milliseconds; 0 means no limit");
+      fail("--timeout=" + std::to_string(*number) +
+           ": at most 2147483647 milliseconds; 0 means no limit");
       return;
     }
     if (!number) {
@@ -186,7 +189,8 @@ class Reader {
         return;
       }
       if (value == "gzip") {
-        warn(setting.shown_pair() + ": this version sends uncompressed; every OTLP receiver takes that");
+        warn(setting.shown_pair() +
+             ": this version sends uncompressed; every OTLP receiver takes that");
         return;
       }
       warn(setting.shown_pair() + ": neither none nor gzip; ignored, sending uncompressed");
@@ -197,7 +201,8 @@ class Reader {
     for (const std::string_view what : {"CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"}) {
       if (const Setting setting = effective(signal, what)) {
         warn(setting.shown_pair() +
-             ": not used, since this version connects in plain text only; unset it, or send through a local "
+             ": not used, since this version connects in plain text only; unset it, or send "
+             "through a local "
              "collector that speaks TLS");
       }
     }

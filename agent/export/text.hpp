@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Text helpers for what users write: the C locale's letters, trimmed edges, and a form that is safe to print.
+// Text helpers for what users write: the C locale's letters, trimmed edges, and a form that is
+// safe to print.
 //
 // Threads, failure: pure functions.
 #pragma once

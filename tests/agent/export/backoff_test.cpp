@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Waits between attempts: otlp-B1 (exponential with jitter), otlp-B2 (the destination's delay), otlp-B4 (a
-// throttle signal slows the whole destination).
+// Waits between attempts: otlp-B1 (exponential with jitter), otlp-B2 (the destination's delay),
+// otlp-B4 (a throttle signal slows the whole destination).
 #include "agent/export/backoff.hpp"
 
-#include <gtest/gtest.h>
-
 #include <chrono>
+#include <gtest/gtest.h>
 #include <set>
 
 #include "agent/base/random.hpp"

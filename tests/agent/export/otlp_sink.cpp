@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tailrace_test_sink: an OTLP/gRPC receiver on loopback as a program of its own, so that fault tests can kill,
-// stop and restart the destination of a whole pipeline.
+// tailrace_test_sink: an OTLP/gRPC receiver on loopback as a program of its own, so that fault
+// tests can kill, stop and restart the destination of a whole pipeline.
 //
 // Prints "PORT n" when it listens. Ends on SIGTERM or SIGINT with one line a signal:
 //   traces requests 3 bytes 4096 records 17 accepted 17
 // `accepted` leaves out requests that were answered with an error and records that were rejected.
-#include <signal.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <signal.h>
 #include <string>
 #include <system_error>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 
@@ -72,8 +71,8 @@ class Answers {
       reply.code = arguments_.status;
       reply.message = arguments_.message;
       if (reply.code != 0 && arguments_.retry_info_ms >= 0) {
-        reply.details =
-            testing::encode_retry_info(reply.code, std::chrono::milliseconds(arguments_.retry_info_ms));
+        reply.details = testing::encode_retry_info(
+            reply.code, std::chrono::milliseconds(arguments_.retry_info_ms));
       }
     }
     if (reply.code != 0) {
@@ -87,7 +86,8 @@ class Answers {
     std::uint64_t rejected = 0;
     if (told && (arguments_.partial > 0 || !arguments_.message.empty())) {
       rejected = std::min(static_cast<std::uint64_t>(arguments_.partial), records);
-      reply.response = testing::encode_partial_success(static_cast<std::int64_t>(rejected), arguments_.message);
+      reply.response =
+          testing::encode_partial_success(static_cast<std::int64_t>(rejected), arguments_.message);
     }
     accepted_[index_of(*request.signal)] += records - rejected;
     return reply;
@@ -107,14 +107,19 @@ int main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app("An OTLP/gRPC receiver for tests");
   app.add_option("--port", arguments.port, "listen here instead of on a free port");
-  auto* dir = app.add_option("--dir", arguments.dir, "store each accepted request as <signal>-<n>.bin before it is answered");
-  app.add_flag("--count-only", arguments.count_only, "only count requests and bytes")->excludes(dir);
+  auto* dir =
+      app.add_option("--dir", arguments.dir,
+                     "store each accepted request as <signal>-<n>.bin before it is answered");
+  app.add_flag("--count-only", arguments.count_only, "only count requests and bytes")
+      ->excludes(dir);
   app.add_option("--status", arguments.status, "answer with this gRPC status code");
   app.add_option("--message", arguments.message, "the status message, or the warning of a success");
-  app.add_option("--retry-info", arguments.retry_info_ms, "send RetryInfo with this many milliseconds");
+  app.add_option("--retry-info", arguments.retry_info_ms,
+                 "send RetryInfo with this many milliseconds");
   app.add_option("--delay", arguments.delay_ms, "wait so many milliseconds before each answer");
   app.add_option("--partial", arguments.partial, "reject so many records of each request");
-  app.add_option("--first", arguments.first, "do all of this to the first N requests only, then accept");
+  app.add_option("--first", arguments.first,
+                 "do all of this to the first N requests only, then accept");
   CLI11_PARSE(app, argc, argv);
 
   if (!arguments.dir.empty()) {
@@ -147,8 +152,10 @@ int main(int argc, char** argv) {
   for (const Signal signal : kEachSignal) {
     const auto counts = sink.counts(signal);
     std::printf("%s requests %llu bytes %llu records %llu accepted %llu\n",
-                std::string(signal_name(signal)).c_str(), static_cast<unsigned long long>(counts.requests),
-                static_cast<unsigned long long>(counts.bytes), static_cast<unsigned long long>(counts.records),
+                std::string(signal_name(signal)).c_str(),
+                static_cast<unsigned long long>(counts.requests),
+                static_cast<unsigned long long>(counts.bytes),
+                static_cast<unsigned long long>(counts.records),
                 static_cast<unsigned long long>(answers.accepted(signal)));
   }
   return 0;

@@ -3,18 +3,18 @@
 // Sink: a real OTLP/gRPC receiver for tests and benchmarks, which answers what it is told to.
 //
 // Threads: requests arrive on gRPC's threads; the script runs on them, one request at a time.
-// Ownership: a request's bytes belong to the script's call. Failure: port() is 0 when the address was taken.
+// Ownership: a request's bytes belong to the script's call. Failure: port() is 0 when the address
+// was taken.
 // Source: gRPC 1.51 generic callback service; the paths of the three OTLP services.
 #pragma once
-
-#include <grpcpp/grpcpp.h>
-#include <grpcpp/generic/async_generic_service.h>
 
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/grpcpp.h>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -53,8 +53,8 @@ struct SinkCounts {
   std::uint64_t records = 0;  // spans, log records or metrics; 0 when the sink only counts
 };
 
-// How many spans, log records or metrics an Export…ServiceRequest holds; they stand at the same depth under
-// the same field numbers. Nothing when the bytes are no such message.
+// How many spans, log records or metrics an Export…ServiceRequest holds; they stand at the same
+// depth under the same field numbers. Nothing when the bytes are no such message.
 std::optional<std::uint64_t> count_records(std::string_view bytes);
 
 struct SinkOptions {
@@ -78,7 +78,8 @@ class Sink : private grpc::CallbackGenericService {
 
  private:
   class Reactor;
-  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override;
   SinkReply handle(const grpc::GenericCallbackServerContext& context, grpc::ByteBuffer& message);
 
   const SinkOptions options_;

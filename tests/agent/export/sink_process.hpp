@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SinkProcess: tailrace_test_sink as a child, to be killed, stopped and started again on the same port.
+// SinkProcess: tailrace_test_sink as a child, to be killed, stopped and started again on the same
+// port.
 //
 // Threads: one owner. Ownership: kills and reaps the child when destroyed. Failure: port() is 0.
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <cstdlib>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <string>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <array>
-#include <cstdint>
-#include <cstdlib>
-#include <string>
 #include <utility>
 #include <vector>
 

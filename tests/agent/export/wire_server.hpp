@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// WireServer: a peer on loopback that does what no well-behaved library would: closes, resets, says nothing,
-// stops reading, answers with bare HTTP/2 frames.
+// WireServer: a peer on loopback that does what no well-behaved library would: closes, resets,
+// says nothing, stops reading, answers with bare HTTP/2 frames.
 //
-// Threads: one of its own, which runs the script for one connection after the other. Ownership: closes its
-// sockets when destroyed. Failure: port() is 0.
+// Threads: one of its own, which runs the script for one connection after the other. Ownership:
+// closes its sockets when destroyed. Failure: port() is 0.
 // Source: RFC 9113, frames; RFC 7541, literal fields.
 #pragma once
 
 #include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <optional>
+#include <poll.h>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 
 namespace tailrace::agent::testing {
@@ -72,7 +71,8 @@ class WireServer {
       std::array<char, 24> preface{};
       return read_exactly(preface.data(), preface.size());
     }
-    void write_frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream, std::string_view payload) {
+    void write_frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream,
+                     std::string_view payload) {
       std::string frame;
       frame += static_cast<char>(payload.size() >> 16);
       frame += static_cast<char>(payload.size() >> 8);
@@ -98,12 +98,15 @@ class WireServer {
         if (!read_exactly(head.data(), head.size())) {
           return std::nullopt;
         }
-        std::string payload((static_cast<std::size_t>(head[0]) << 16) | (static_cast<std::size_t>(head[1]) << 8) | head[2], '\0');
+        std::string payload((static_cast<std::size_t>(head[0]) << 16) |
+                                (static_cast<std::size_t>(head[1]) << 8) | head[2],
+                            '\0');
         if (!read_exactly(payload.data(), payload.size())) {
           return std::nullopt;
         }
         if (head[3] == 1) {
-          return (std::uint32_t{head[5]} << 24 | std::uint32_t{head[6]} << 16 | std::uint32_t{head[7]} << 8 | head[8]) &
+          return (std::uint32_t{head[5]} << 24 | std::uint32_t{head[6]} << 16 |
+                  std::uint32_t{head[7]} << 8 | head[8]) &
                  0x7fffffffu;
         }
       }
@@ -136,13 +139,15 @@ class WireServer {
   explicit WireServer(std::function<void(Connection&)> script, int receive_buffer_bytes = 0)
       : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     if (receive_buffer_bytes > 0) {
-      setsockopt(listener_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof(receive_buffer_bytes));
+      setsockopt(listener_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
+                 sizeof(receive_buffer_bytes));
     }
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof(address);
-    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0 && ::listen(listener_, 8) == 0 &&
+    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+        ::listen(listener_, 8) == 0 &&
         ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
       port_ = ntohs(address.sin_port);
     }

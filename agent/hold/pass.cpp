@@ -472,9 +472,10 @@ bool Pass::begin_careful(ProcessIndex process, Origin record) {
 
 Appended Pass::append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
                       Origin origin, std::uint32_t records) {
-  // The usual case, a few stores: the batch is part of this pass, and the record ends on its page.
+  // The usual case, a few stores: the batch is part of this pass, and the record (of a byte at
+  // least) ends on its page.
   Chain* chain = state_->batches.find(key);
-  if (chain == nullptr || !chain->touched || record.size() > chain->cursor_room ||
+  if (chain == nullptr || !chain->touched || record.size() - 1 >= chain->cursor_room ||
       (origin.lane != chain->last_lane && origin.lane != kNoLane) ||
       records > kSlotRecordsMax - chain->pending_records) {
     return state_->append(key, head, note, record, origin, records, {}, false);

@@ -55,6 +55,12 @@ AppendStatus SpanParts::park(Pass& pass, const Decoded& decoded, const shm::Reco
   const std::uint64_t key = key_of(decoded.span_id);
   const bool is_span = decoded.kind == Decoded::Kind::span;
   const std::uint32_t counted = is_span ? 1 : 0;
+  if (decoded.kind == Decoded::Kind::part) {
+    if (const auto found = parts_.find(key); found != parts_.end() && found->second.size() >= kPartsMax) {
+      pass.add_word(process_, ProcessWord::cut_parts, 1);  // the span's own count says that it is missing
+      return AppendStatus::appended;
+    }
+  }
   Appended parked = pass.park(process_, Signal::traces, key, raw_bytes(record), origin, counted);
   if (parked.status == AppendStatus::full && evict_oldest_part(pass)) {
     parked = pass.park(process_, Signal::traces, key, raw_bytes(record), origin, counted);

@@ -26,6 +26,11 @@
 
 namespace tailrace::agent {
 
+// A span is joined with all its parts in one transaction. A pass that can touch fewer chains would answer
+// `cap` to it for ever.
+inline constexpr std::uint32_t kPartsMax = 500;
+inline constexpr std::uint32_t kChainsOfPass = kPartsMax + 3;  // its span, its start, its batch
+
 class SpanParts {
  public:
   SpanParts(Hold& hold, ProcessIndex process, SegmentDecoder& decoder, RecordWriter& writer);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "agent/pipeline/record_writer.hpp"
+#include "agent/pipeline/span_parts.hpp"
 #include "proto/encode/batch.hpp"
 #include "tailrace/shm/clock.hpp"
 
@@ -55,7 +56,8 @@ Status close_batch(Hold& hold, const BatchInfo& batch) {
 }
 
 Worker::Worker(Hold& hold, const AgentOptions& options, std::uint32_t thread, Deliver deliver)
-    : hold_(hold), options_(options), thread_number_(thread), deliver_(std::move(deliver)), pass_(hold) {}
+    : hold_(hold), options_(options), thread_number_(thread), deliver_(std::move(deliver)),
+      pass_(hold, kChainsOfPass) {}
 
 Worker::~Worker() {
   if (thread_.joinable()) finish(steady_clock::now());

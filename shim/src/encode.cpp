@@ -104,7 +104,7 @@ bool Encoder::word_item(std::uint32_t key, ItemType type, std::uint64_t value) n
 bool Encoder::string_item(std::uint32_t reserved_key, const char* text, std::size_t length) noexcept {
   detail::Name key;
   key.id = reserved_key;
-  return item(key, Value(std::string_view(text, length)), 0);
+  return item(key, Value(std::string_view(text, length)));
 }
 
 void Encoder::members(const Value& value, unsigned depth) noexcept {

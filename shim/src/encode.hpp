@@ -18,8 +18,15 @@ class Encoder {
   Encoder(unsigned char* to, std::uint32_t room, std::uint32_t characters) noexcept
       : to_(to), room_(room & ~7u), characters_(characters) {}
 
-  // One item; false: not even its head fits, nothing was added.
-  bool item(const detail::Name& key, const Value& value) noexcept { return item(key, value, 0); }
+  // One item; false: not even its head fits, nothing was added. The limit of characters is one of attributes:
+  // names, messages, bodies and arguments, which have reserved keys, are bounded by the room alone.
+  bool item(const detail::Name& key, const Value& value) noexcept {
+    const std::uint32_t limit = characters_;
+    if (key.text == nullptr && key.id < shm::kFirstStringId) characters_ = 0xffffffff;
+    const bool good = item(key, value, 0);
+    characters_ = limit;
+    return good;
+  }
   bool string_item(std::uint32_t reserved_key, const char* text, std::size_t length) noexcept;
   bool word_item(std::uint32_t key, shm::ItemType type, std::uint64_t word) noexcept;
   void raw(const void* bytes, std::uint32_t length) noexcept;  // a multiple of 8, or nothing

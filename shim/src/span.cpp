@@ -155,14 +155,28 @@ std::uint32_t attributes_of(const SpanState& s, const Side& side) noexcept {
   return side.attributes + (first > side.others ? first - side.others : 0);
 }
 
-// Whether the draft's first slot has an attribute of this key: setting it again is no new one.
-bool has_key(const SpanState& s, std::uint32_t key) noexcept {
-  if (key == 0 || s.slot == nullptr || busy(s)) return false;
+// Whether the draft's first slot has an attribute of this key: setting it again is no new one. The same text may
+// stand there inline and have an id by now, or the other way round where the thread's cache has forgotten it.
+bool has_key(const SpanState& s, const Name& key) noexcept {
+  if (s.slot == nullptr || busy(s)) return false;
   const std::uint32_t size = size_of(s.word);
   for (std::uint32_t at = sizeof(shm::SpanRecord); at + 8 <= size;) {
     shm::ItemHeader item;
     std::memcpy(&item, s.slot->bytes + at, sizeof item);
-    if (item.key == key && item.type < static_cast<std::uint8_t>(ItemType::event)) return true;
+    if (item.type < static_cast<std::uint8_t>(ItemType::event)) {
+      if (key.id != 0 && item.key == key.id) return true;
+      if (item.key == shm::kInlineKey && at + 16 + key.length <= size) {
+        std::uint16_t length;
+        std::memcpy(&length, s.slot->bytes + at + 8, sizeof length);
+        if (length == key.length && std::memcmp(s.slot->bytes + at + 16, key.text, length) == 0) return true;
+      }
+      if (key.id == 0 && item.key >= shm::kFirstStringId) {
+        const unsigned char* known = mirror() + item.key * std::uint64_t{8};
+        std::uint32_t length;
+        std::memcpy(&length, known, sizeof length);
+        if (length == key.length && std::memcmp(known + sizeof length, key.text, length) == 0) return true;
+      }
+    }
     at += 8 + shm::padded(item.length);
   }
   return false;
@@ -227,6 +241,7 @@ bool add(SpanState& s, bool attribute, Fill&& fill) noexcept {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     std::uint64_t after = word;
     std::uint64_t closing = closed;
+    // Behind a part only parts: the last value of a key is the one that is read last.
     if (side.chained == 0 && closed == 0 && first + bytes <= shm::kDraftBytes) {
       Encoder encoder(s.slot->bytes + first, bytes, g.settings.span_value_length);
       fill(encoder);
@@ -237,7 +252,7 @@ bool add(SpanState& s, bool attribute, Fill&& fill) noexcept {
       TAILRACE_TEST_POINT("shim.item.published");
       if (!attribute) side.others += encoder.count();
       done = true;
-    } else if (bytes + sizeof(shm::MoreRecord) <= shm::kDraftBytes &&
+    } else if (side.parts == 0 && bytes + sizeof(shm::MoreRecord) <= shm::kDraftBytes &&
                first + side.chain_bytes + bytes + kEndItems <= g.map.geometry.max_record) {
       shm::SpanSlot* last = side.chained != 0 ? g.map.pool + (side.last_slot - 1) : nullptr;
       if (last == nullptr || side.last_size + bytes > shm::kDraftBytes) {
@@ -509,7 +524,7 @@ extern "C" void tailrace_span_set(SpanState* state, const Name* key, const Value
   }
   Side& side = begin_counting(s);
   if (key->length == 0 && key->id == 0) return;  // an attribute without a key is none
-  if (attributes_of(s, side) >= g.settings.span_limits.attributes && !has_key(s, key->id)) {
+  if (attributes_of(s, side) >= g.settings.span_limits.attributes && !has_key(s, *key)) {
     ++side.dropped_attributes;
     close_room(s);
     count_cut(tailrace_thread);
@@ -540,16 +555,17 @@ extern "C" void tailrace_span_event(SpanState* state, const Name* name, const At
   const std::uint64_t at = time->given ? time->value : now(clock);
   const std::size_t limit = g.settings.span_limits.nested;
   const std::size_t kept = count < limit ? count : limit;
+  std::size_t fitting = kept;  // found by the first run
   const bool good = add(s, false, [&](Encoder& e) {
     const Encoder::Open open = e.begin(*name, ItemType::event, clock);
     if (!open.good || e.left() < sizeof(shm::EventBody)) return false;
-    shm::EventBody body{at, static_cast<std::uint32_t>(count - kept), 0};
-    if (kept < count) e.mark_cut();
+    shm::EventBody body{at, static_cast<std::uint32_t>(count - fitting), 0};
+    if (fitting < count) e.mark_cut();
     e.raw(&body, sizeof body);
-    for (std::size_t i = 0; i < kept; ++i) {
+    for (std::size_t i = 0; i < fitting; ++i) {
       if (!e.item(attributes[i].key, attributes[i].value)) {
         e.mark_cut();
-        break;
+        fitting = i;
       }
     }
     e.finish(open);
@@ -580,6 +596,7 @@ extern "C" void tailrace_span_link(SpanState* state, const Link* link) noexcept 
   const std::size_t count = link->attributes.size();
   const std::size_t limit = g.settings.link_attributes;
   const std::size_t kept = count < limit ? count : limit;
+  std::size_t fitting = kept;  // found by the first run
   const bool good = add(s, false, [&](Encoder& e) {
     const Encoder::Open open = e.begin(Name{}, ItemType::link);
     if (!open.good || e.left() < sizeof(shm::LinkBody)) return false;
@@ -588,13 +605,13 @@ extern "C" void tailrace_span_link(SpanState* state, const Link* link) noexcept 
     std::memcpy(&body.span_id, link->context.span_id, 8);
     body.flags = (link->context.sampled ? 1u : 0u) | (link->context.random ? 2u : 0u) | 0x100u |
                  (link->context.remote ? 0x200u : 0u);
-    body.dropped_attributes = static_cast<std::uint32_t>(count - kept);
-    if (kept < count) e.mark_cut();
+    body.dropped_attributes = static_cast<std::uint32_t>(count - fitting);
+    if (fitting < count) e.mark_cut();
     e.raw(&body, sizeof body);
-    for (std::size_t i = 0; i < kept; ++i) {
+    for (std::size_t i = 0; i < fitting; ++i) {
       if (!e.item(link->attributes.data()[i].key, link->attributes.data()[i].value)) {
         e.mark_cut();
-        break;
+        fitting = i;
       }
     }
     e.finish(open);
@@ -832,7 +849,8 @@ extern "C" std::size_t tailrace_type_name(const char* mangled, char* out, std::s
     good = length > 0 && length <= std::strlen(from);
     if (!good) break;
     if (n != 0) put("::", 2);
-    put(from, length);
+    if (length >= 11 && std::memcmp(from, "_GLOBAL__N_", 11) == 0) put("(anonymous namespace)", 21);
+    else put(from, length);
     from += length;
   }
   if (!good) {

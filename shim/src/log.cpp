@@ -89,7 +89,8 @@ extern "C" void tailrace_log(const detail::LogData* log) noexcept {
     return;
   }
   Encoder encoder(place.to + kFixed, measure.size(), g.settings.log_value_length);
-  encode(encoder, data, attributes);
+  const std::uint32_t left_out_now = encode(encoder, data, attributes) + dropped;
+  if (tail != 0) left_out = left_out_now;
   // The second run may need less: names were found in the meantime.
   const std::uint32_t spare = measure.size() - encoder.size();
   size -= spare;

@@ -290,6 +290,7 @@ void Agent::attach(const std::string& name, const LockTable& locks) {
 }
 
 void Agent::keep_bounds() {
+  hold_->trim();
   std::uint64_t dead_bytes = 0;
   Worker* most = nullptr;
   for (const std::unique_ptr<Worker>& worker : workers_) {

@@ -60,7 +60,7 @@ TEST_F(BoundsTest, AFullHoldStopsTheDrainingAndEveryRecordIsAccountedFor) {
     std::this_thread::sleep_for(milliseconds(20));
   }
   ASSERT_FALSE(flood.running()) << "the application waits for the agent";
-  std::this_thread::sleep_for(milliseconds(1500));
+  EXPECT_TRUE(wait_until([this] { return host_.status().totals[0].written() == 160'000; }, seconds(30)));
   const agent::HoldStatus outage = host_.status();
   expect_balanced(outage);
   EXPECT_EQ(outage.totals[0].written(), 160'000u);
@@ -69,8 +69,10 @@ TEST_F(BoundsTest, AFullHoldStopsTheDrainingAndEveryRecordIsAccountedFor) {
   EXPECT_LE(outage.page_bytes, 8u << 20);
   EXPECT_GT(outage.page_bytes_used, outage.page_bytes / 2);
   EXPECT_EQ(outage.agent, agent::AgentVerdict::running);
-  // The agent's own memory beside the hold does not grow with what waits.
+  // The agent's own memory beside the hold does not grow with what waits. A sanitizer's own is beside the point.
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
   EXPECT_LT(peak, 64u << 20);
+#endif
 
   host_.start_sink();
   ASSERT_TRUE(host_.wait_until_settled(seconds(60)));

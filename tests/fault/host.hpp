@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -72,6 +73,17 @@ class Host {
   std::optional<agent::ChildProcess> sink_;
   std::optional<agent::ChildProcess> agent_;
 };
+
+// Looks again every 20 ms until `holds` does or the patience is over; says which.
+template <class Condition>
+bool wait_until(Condition holds, milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(milliseconds(20));
+  }
+  return true;
+}
 
 // Expectations that hold at every moment, whoever is dead.
 void expect_balanced(const agent::HoldStatus& status);

@@ -26,6 +26,12 @@ using agent::ChildProcess;
 using std::chrono::seconds;
 
 constexpr int kKills = 20;
+// Under ThreadSanitizer an agent needs a second to start: less is recorded meanwhile, or lanes would fill.
+#if defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t kShare = 10;
+#else
+constexpr std::uint64_t kShare = 1;
+#endif
 
 // What the victim said: the calls that had returned.
 struct Calls {
@@ -211,7 +217,8 @@ std::size_t doubled_requests(const std::vector<Arrived>& all) {
 TEST_F(KillsTest, AnAgentKilledUnderLoadLosesNothingAndDoublesOnlyUnansweredRequests) {
   host_.start_sink();
   host_.start_agent();
-  Listener victim(host_, {"survivor", "3", "30000", "20", "2000"});
+  const std::uint64_t spans = 30'000 / kShare;  // of each of three threads, and a log to every fourth
+  Listener victim(host_, {"survivor", "3", std::to_string(spans), "20", std::to_string(2000 * kShare)});
   for (int kill = 0; kill < kKills; ++kill) {
     std::this_thread::sleep_for(some_time(30, 200));
     host_.kill_agent();
@@ -222,20 +229,21 @@ TEST_F(KillsTest, AnAgentKilledUnderLoadLosesNothingAndDoublesOnlyUnansweredRequ
   ASSERT_TRUE(host_.wait_until_settled(seconds(60)));
   const agent::HoldStatus status = host_.status();
   expect_balanced(status);
-  EXPECT_EQ(status.totals[0].written(), 90'000u);
-  EXPECT_EQ(status.totals[0].delivered, 90'000u);
-  EXPECT_EQ(status.totals[1].delivered, 22'500u);
+  EXPECT_EQ(status.totals[0].written(), 3 * spans);
+  EXPECT_EQ(status.totals[0].delivered, 3 * spans);
+  EXPECT_EQ(status.totals[1].delivered, 3 * spans / 4);
   const std::vector<Arrived> all = host_.arrived();
-  EXPECT_EQ(by_key(all).size(), 112'500u);
+  EXPECT_EQ(by_key(all).size(), 3 * spans + 3 * spans / 4);
   EXPECT_LE(doubled_requests(all), static_cast<std::size_t>(kKills) * 8);
 }
 
 TEST_F(KillsTest, AnAgentKilledInAnOutageWithItsHoldHalfFullDeliversEverythingOnce) {
   host_.start_sink();  // for its port
   host_.stop_sink();
-  const std::vector<std::string> small{"--hold-size", "16MiB"};
+  const std::vector<std::string> small{"--hold-size", kShare == 1 ? "16MiB" : "2MiB"};
   host_.start_agent(small);
-  Listener victim(host_, {"survivor", "3", "20000", "20", "1500"});
+  const std::uint64_t spans = 20'000 / kShare;
+  Listener victim(host_, {"survivor", "3", std::to_string(spans), "20", std::to_string(1500 * kShare)});
   for (int kill = 0; kill < kKills; ++kill) {
     std::this_thread::sleep_for(some_time(30, 150));
     host_.kill_agent();
@@ -243,20 +251,20 @@ TEST_F(KillsTest, AnAgentKilledInAnOutageWithItsHoldHalfFullDeliversEverythingOn
     host_.start_agent(small);
   }
   EXPECT_EQ(victim.wait(), 0);
-  std::this_thread::sleep_for(milliseconds(500));
+  EXPECT_TRUE(wait_until([&] { return host_.status().totals[0].seen == 3 * spans; }, seconds(30)));
   const agent::HoldStatus outage = host_.status();
   EXPECT_EQ(outage.totals[0].delivered, 0u);
-  EXPECT_EQ(outage.totals[0].written(), 60'000u);
+  EXPECT_EQ(outage.totals[0].written(), 3 * spans);
   EXPECT_GT(outage.page_bytes_used, outage.page_bytes / 4) << "the hold is too empty to show anything";
   host_.start_sink();
   ASSERT_TRUE(host_.wait_until_settled(seconds(60)));
   const agent::HoldStatus status = host_.status();
   expect_balanced(status);
-  EXPECT_EQ(status.totals[0].delivered, 60'000u);
-  EXPECT_EQ(status.totals[1].delivered, 15'000u);
+  EXPECT_EQ(status.totals[0].delivered, 3 * spans);
+  EXPECT_EQ(status.totals[1].delivered, 3 * spans / 4);
   const std::vector<Arrived> all = host_.arrived();
-  EXPECT_EQ(all.size(), 75'000u) << "lost or doubled";
-  EXPECT_EQ(by_key(all).size(), 75'000u);
+  EXPECT_EQ(all.size(), 3 * spans + 3 * spans / 4) << "lost or doubled";
+  EXPECT_EQ(by_key(all).size(), all.size());
 }
 
 }  // namespace

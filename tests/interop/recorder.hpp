@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The parts of the recorder. Threads: the main thread calls them one after the other.
+#pragma once
+
+#include <tailrace/tailrace.hpp>
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+namespace tailrace::interop {
+
+using namespace tailrace::literals;
+
+void tell(const char* name, const Context& context);
+void tell_time(const char* name, std::uint64_t ns);
+
+// Of another process, sampled, its trace id not known to be random.
+inline Context remote_context() {
+  return Context::from_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+}
+
+void record_attributes();  // recorder_spans.cpp
+void record_parents();
+void record_items();
+void record_wide();
+void record_logs();  // recorder_logs.cpp
+
+}  // namespace tailrace::interop

@@ -170,11 +170,13 @@ bool has_key(const SpanState& s, const Name& key) noexcept {
         std::memcpy(&length, s.slot->bytes + at + 8, sizeof length);
         if (length == key.length && std::memcmp(s.slot->bytes + at + 16, key.text, length) == 0) return true;
       }
-      if (key.id == 0 && item.key >= shm::kFirstStringId) {
+      // The key was read back from shared memory: it may be anything.
+      if (key.id == 0 && item.key >= shm::kFirstStringId && item.key < shm::kArenaBytesDefault / 8 - 1) {
         const unsigned char* known = mirror() + item.key * std::uint64_t{8};
         std::uint32_t length;
         std::memcpy(&length, known, sizeof length);
-        if (length == key.length && std::memcmp(known + sizeof length, key.text, length) == 0) return true;
+        const bool inside = item.key * std::uint64_t{8} + sizeof length + length <= shm::kArenaBytesDefault;
+        if (inside && length == key.length && std::memcmp(known + sizeof length, key.text, length) == 0) return true;
       }
     }
     at += 8 + shm::padded(item.length);

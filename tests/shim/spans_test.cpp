@@ -319,6 +319,21 @@ TEST_F(Spans, BeyondTheirSlotGoOnInChainedSlotsAndThenInParts) {
   EXPECT_EQ(parted->attribute("small"), "1");
 }
 
+TEST_F(Spans, TakeANullPointerForAnEmptyText) {
+  const Segment s = after([] {
+    const char* none = nullptr;
+    auto a = span("null"_n);
+    a.set("k"_n, none);
+    a.set("j", none);
+    info("null {}"_n, none);
+  });
+  const Span* a = s.span("null");
+  ASSERT_NE(a, nullptr);
+  EXPECT_EQ(a->attribute("k"), "\"\"");
+  EXPECT_EQ(a->attribute("j"), "\"\"");
+  EXPECT_NE(s.log("null {}"), nullptr);
+}
+
 TEST_F(Spans, BeyondTheirLimitsAreCutAndSayHowMuch) {
   Config config;
   config.attribute_count_limit = 3;

@@ -122,7 +122,7 @@ TAILRACE_INLINE auto argument(const T& value) noexcept {
     std::memcpy(&bits, &real, 8);
     return WordArgument<shm::ItemType::real>{bits};
   } else if constexpr (is_text<T>) {
-    const std::string_view view(value);
+    const std::string_view view = detail::text_view(value);
     return TextArgument{view.data(), view.size()};
   } else {
     return ValueArgument{Value(value)};
@@ -276,7 +276,7 @@ class TAILRACE_HIDDEN Template {
   // Text of run time: not checked here; the agent shows it as it is where it does not suit.
   template <class T, std::enable_if_t<is_text<T> && !std::is_array_v<T>, int> = 0>
   constexpr Template(const T& text) noexcept : text_(nullptr), length_(0) {  // NOLINT: implicit by purpose
-    const std::string_view view(text);
+    const std::string_view view = detail::text_view(text);
     text_ = view.data();
     length_ = view.size();
   }

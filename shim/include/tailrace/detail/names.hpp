@@ -89,6 +89,16 @@ template <class T>
 inline constexpr bool is_text = std::is_convertible_v<T, std::string_view> && !is_literal<T> &&
                                 !std::is_same_v<std::remove_cv_t<T>, std::nullptr_t>;  // that is the empty value
 
+// The text of a value of such a type; a null pointer is an empty one.
+template <class T>
+constexpr std::string_view text_view(const T& text) noexcept {
+  if constexpr (std::is_pointer_v<T>) {
+    return text != nullptr ? std::string_view(text) : std::string_view();
+  } else {
+    return std::string_view(text);
+  }
+}
+
 // The words by which a string is found. Folds to constants for a literal.
 struct TextKey {
   std::uint64_t first;
@@ -133,7 +143,7 @@ TAILRACE_INLINE std::uint32_t known_id(const T& text) noexcept {
   if constexpr (is_literal<T>) {
     return T::known();
   } else {
-    const std::string_view view(text);
+    const std::string_view view = text_view(text);
     return find_name(view.data(), view.size());
   }
 }
@@ -143,7 +153,7 @@ TAILRACE_INLINE Name name_of(const T& text, std::uint32_t known) noexcept {
   if constexpr (is_literal<T>) {
     return {T::text().data(), static_cast<std::uint32_t>(T::text().size()), known != 0 ? known : T::id()};
   } else {
-    const std::string_view view(text);
+    const std::string_view view = text_view(text);
     return {view.data(), static_cast<std::uint32_t>(view.size()), known};
   }
 }
@@ -153,7 +163,7 @@ TAILRACE_INLINE Name name_of(const T& text) noexcept {
   if constexpr (is_literal<T>) {
     return {T::text().data(), static_cast<std::uint32_t>(T::text().size()), T::id()};
   } else {
-    const std::string_view view(text);
+    const std::string_view view = text_view(text);
     return {view.data(), static_cast<std::uint32_t>(view.size()), find_name(view.data(), view.size())};
   }
 }

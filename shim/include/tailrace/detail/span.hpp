@@ -372,7 +372,7 @@ class SpanBase {
       const std::uint32_t text = V::known();
       if (TAILRACE_LIKELY(text != 0 && detail::set_word(state_, id, shm::ItemType::string_id, text))) return;
     } else if constexpr (detail::is_text<V>) {
-      const std::string_view view(value);
+      const std::string_view view = detail::text_view(value);
       if (TAILRACE_LIKELY(detail::set_text(state_, id, view.data(), view.size()))) return;
     }
     state_ = detail::set_cold(state_, detail::name_of(key, id), Value(value));

@@ -28,7 +28,7 @@ class Key : public detail::Name {
       : detail::Name{T::text().data(), static_cast<std::uint32_t>(T::text().size()), T::id()} {}
   template <class T, std::enable_if_t<detail::is_text<T>, int> = 0>
   Key(const T& key) noexcept : detail::Name{} {  // NOLINT: implicit by purpose
-    const std::string_view view(key);
+    const std::string_view view = detail::text_view(key);
     text = view.data();
     length = static_cast<std::uint32_t>(view.size());
   }
@@ -67,7 +67,7 @@ class Value {
       : kind_(Kind::string_id), id_(T::id()), size_(T::text().size()), data_(T::text().data()) {}
   template <class T, std::enable_if_t<detail::is_text<T>, int> = 0>
   constexpr Value(const T& text) noexcept : kind_(Kind::string) {
-    const std::string_view view(text);
+    const std::string_view view = detail::text_view(text);
     data_ = view.data();
     size_ = view.size();
   }

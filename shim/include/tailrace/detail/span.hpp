@@ -140,13 +140,18 @@ TAILRACE_HIDDEN __attribute__((noinline)) inline void end_span(ThreadBlock* star
                                                                std::uint64_t bits) noexcept {
   ThreadBlock* block = started;
   const std::uint64_t size = static_cast<std::uint32_t>(word);
-  const std::uint64_t at = block->ring.head;
-  if (TAILRACE_UNLIKELY(tailrace_thread != block || block->top != top || block->busy != 0 ||
-                        !block->ring.fits((word >> 48) & shm::kFlagPriorityMask, size))) {
+  if (TAILRACE_UNLIKELY(tailrace_thread != block || block->top != top || block->busy != 0)) {
     end_cold_now(started, slot, word, top, bits);
     return;
   }
+  // Before head is read: a handler that writes between the two would be written over.
   set_busy(block);
+  const std::uint64_t at = block->ring.head;
+  if (TAILRACE_UNLIKELY(!block->ring.fits((word >> 48) & shm::kFlagPriorityMask, size))) {
+    clear_busy(block);
+    end_cold_now(started, slot, word, top, bits);
+    return;
+  }
   const std::uint64_t now = shm::cpu_counter();
   const std::uint64_t target = at + size;
   unsigned char* to = block->ring.data + (at & block->ring.mask);

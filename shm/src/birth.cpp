@@ -214,7 +214,7 @@ std::uint64_t lay_out(const SegmentShape& g, Identity& identity) noexcept {
   add(RegionKind::lane_heads, sizeof(LaneHead), g.lanes);
   add(RegionKind::lane_tails, sizeof(LaneTail), g.lanes);
   add(RegionKind::strings, 8, g.arena_bytes / 8);
-  add(RegionKind::metric_descriptors, kMetricDescriptorBytes, kMetricDescriptorsMax);
+  add(RegionKind::metric_descriptors, sizeof(MetricDescriptor), kMetricDescriptorsMax);
   add(RegionKind::metric_cells, kLaneCellBytes, g.lanes);
   add(RegionKind::span_slots, sizeof(SpanSlot), std::uint64_t{g.lanes} * kSlotsPerLane);
   add(RegionKind::lane_data, SegmentMap::lane_data_stride(g), g.lanes);

@@ -113,7 +113,9 @@ TEST(AbiDocumentTest, ProcessIsAsTheTablesSay) {
             TAILRACE_FIELD(ProcessDynamic, lanes_used) TAILRACE_FIELD(ProcessDynamic, doorbell)
             TAILRACE_FIELD(ProcessDynamic, flush_gen) TAILRACE_FIELD(ProcessDynamic, scopes_count)
             TAILRACE_FIELD(ProcessDynamic, pool_used) TAILRACE_FIELD(ProcessDynamic, unlaned_dropped)
-            TAILRACE_FIELD(ProcessDynamic, crash) TAILRACE_FIELD(ProcessDynamic, reserved)
+            TAILRACE_FIELD(ProcessDynamic, crash) TAILRACE_FIELD(ProcessDynamic, metrics_unrecorded)
+            TAILRACE_FIELD(ProcessDynamic, metrics_invalid) TAILRACE_FIELD(ProcessDynamic, metrics_clamped)
+            TAILRACE_FIELD(ProcessDynamic, reserved)
             TAILRACE_FIELD(ProcessDynamic, anchors)
                 .rows());
   EXPECT_EQ(table_of("Crash"), Rows<Crash>()
@@ -135,13 +137,33 @@ TEST(AbiDocumentTest, LanesAndSlotsAreAsTheTablesSay) {
             TAILRACE_FIELD(LaneHead, dropped) TAILRACE_FIELD(LaneHead, cut)
             TAILRACE_FIELD(LaneHead, reserved0) TAILRACE_FIELD(LaneHead, shard)
             TAILRACE_FIELD(LaneHead, committed) TAILRACE_FIELD(LaneHead, name)
-            TAILRACE_FIELD(LaneHead, reserved1)
+            TAILRACE_FIELD(LaneHead, cell_words) TAILRACE_FIELD(LaneHead, reserved1)
                 .rows());
   EXPECT_EQ(table_of("LaneTail"),
             Rows<LaneTail>() TAILRACE_FIELD(LaneTail, tail) TAILRACE_FIELD(LaneTail, settled).rows());
   EXPECT_EQ(table_of("SpanSlot"),
             Rows<SpanSlot>()
             TAILRACE_FIELD(SpanSlot, state) TAILRACE_FIELD(SpanSlot, next) TAILRACE_FIELD(SpanSlot, bytes)
+                .rows());
+}
+
+TEST(AbiDocumentTest, MetricsAreAsTheTablesSay) {
+  EXPECT_EQ(table_of("MetricDescriptor"),
+            Rows<MetricDescriptor>()
+            TAILRACE_FIELD(MetricDescriptor, name) TAILRACE_FIELD(MetricDescriptor, unit)
+            TAILRACE_FIELD(MetricDescriptor, description) TAILRACE_FIELD(MetricDescriptor, attributes)
+            TAILRACE_FIELD(MetricDescriptor, scope) TAILRACE_FIELD(MetricDescriptor, kind)
+            TAILRACE_FIELD(MetricDescriptor, flags) TAILRACE_FIELD(MetricDescriptor, instrument)
+            TAILRACE_FIELD(MetricDescriptor, cell) TAILRACE_FIELD(MetricDescriptor, shard_words)
+            TAILRACE_FIELD(MetricDescriptor, start) TAILRACE_FIELD(MetricDescriptor, bounds)
+            TAILRACE_FIELD(MetricDescriptor, buckets) TAILRACE_FIELD(MetricDescriptor, first_index)
+            TAILRACE_FIELD(MetricDescriptor, scale) TAILRACE_FIELD(MetricDescriptor, reserved0)
+            TAILRACE_FIELD(MetricDescriptor, reserved1)
+                .rows());
+  EXPECT_EQ(table_of("HistogramShard"),
+            Rows<HistogramShard>()
+            TAILRACE_FIELD(HistogramShard, sum) TAILRACE_FIELD(HistogramShard, min)
+            TAILRACE_FIELD(HistogramShard, max) TAILRACE_FIELD(HistogramShard, zero)
                 .rows());
 }
 

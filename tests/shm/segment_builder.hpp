@@ -422,7 +422,7 @@ class SegmentBuilder {
     set(RegionKind::lane_heads, sizeof(LaneHead), o.lanes, 0);
     set(RegionKind::lane_tails, sizeof(LaneTail), o.lanes, 0);
     set(RegionKind::strings, 0, 0, o.arena_bytes);
-    set(RegionKind::metric_descriptors, kMetricDescriptorBytes, 16, 0);
+    set(RegionKind::metric_descriptors, sizeof(MetricDescriptor), 16, 0);
     set(RegionKind::metric_cells, 4096, o.lanes, 0);
     set(RegionKind::span_slots, kSlotBytes, o.lanes * o.slots_per_lane, 0);
     set(RegionKind::lane_data, o.ring_bytes + o.slack_bytes, o.lanes, 0);

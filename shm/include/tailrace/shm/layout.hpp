@@ -32,9 +32,8 @@ inline constexpr std::uint32_t kSlackBytesDefault = 16 * 1024;
 inline constexpr std::uint32_t kMaxRecordDefault = 16 * 1024 - 64;  // a copy may overrun by 64
 inline constexpr std::uint32_t kArenaBytesDefault = 1024 * 1024;
 inline constexpr std::uint32_t kScopesMax = 1024;
-inline constexpr std::uint32_t kMetricDescriptorsMax = 4096;
-inline constexpr std::uint32_t kMetricDescriptorBytes = 64;
-inline constexpr std::uint32_t kLaneCellBytes = 32 * 1024;              // 4096 words a lane
+inline constexpr std::uint32_t kMetricDescriptorsMax = 16384;           // series: instrument and attribute set
+inline constexpr std::uint32_t kLaneCellBytes = 8 * kMetricDescriptorsMax;  // a word for each, in each lane
 inline constexpr std::uint64_t kSharedCellBytes = 64ull * 1024 * 1024;  // gauges, histogram shards
 inline constexpr std::uint32_t kRegionsMax = 16;
 
@@ -183,7 +182,7 @@ struct Crash {
 // R2. Written by the shim.
 struct ProcessDynamic {
   std::atomic<std::uint64_t> strings_len;    // bytes of R5 that are published
-  std::atomic<std::uint32_t> metrics_count;
+  std::atomic<std::uint32_t> metrics_count;  // descriptors [0, metrics_count) are published
   std::atomic<std::uint32_t> lanes_used;     // ordinary lanes ever taken: [0, lanes_used)
   std::atomic<std::uint32_t> doorbell;       // futex
   std::atomic<std::uint32_t> flush_gen;
@@ -191,7 +190,10 @@ struct ProcessDynamic {
   std::atomic<std::uint32_t> pool_used;      // pool slots ever taken: [0, pool_used)
   std::atomic<std::uint64_t> unlaned_dropped[kSignals][kPriorities];
   Crash crash;
-  std::uint64_t reserved[5];
+  std::atomic<std::uint64_t> metrics_unrecorded;  // calls that found no series and no overflow series
+  std::atomic<std::uint64_t> metrics_invalid;     // NaN, infinities, negative adds to a counter; not recorded
+  std::atomic<std::uint64_t> metrics_clamped;     // recorded, in the last bucket of a histogram
+  std::uint64_t reserved[2];
   Anchor anchors[kAnchors];
 };
 static_assert(offsetof(ProcessDynamic, unlaned_dropped) == 32 && offsetof(ProcessDynamic, crash) == 128);
@@ -209,14 +211,16 @@ struct alignas(128) LaneHead {
   std::atomic<std::uint64_t> dropped[kSignals][kPriorities];
   std::atomic<std::uint64_t> cut;          // values shortened or items left out by a limit
   std::atomic<std::uint64_t> reserved0;
-  std::atomic<std::uint32_t> shard;
+  std::atomic<std::uint32_t> shard;        // of histograms: kSharedShard but for the lanes that own one
   std::atomic<std::uint32_t> committed;    // 1: ring, slack and slots may be read through a mapping
   std::atomic<std::uint64_t> name[2];      // 16 bytes, zero-padded
-  std::uint64_t reserved1[7];
+  std::atomic<std::uint64_t> cell_words;   // words [0, cell_words) of this lane's cells may be read
+  std::uint64_t reserved1[6];
 };
 static_assert(offsetof(LaneHead, in_use) == 32 && offsetof(LaneHead, owner_from) == 40);
 static_assert(offsetof(LaneHead, dropped) == 64 && offsetof(LaneHead, cut) == 160);
-static_assert(offsetof(LaneHead, name) == 184 && sizeof(LaneHead) == 256);
+static_assert(offsetof(LaneHead, name) == 184 && offsetof(LaneHead, cell_words) == 200);
+static_assert(sizeof(LaneHead) == 256);
 
 // R4. Written by the agent.
 struct alignas(64) LaneTail {
@@ -252,6 +256,60 @@ constexpr std::uint32_t slot_ending_lane(std::uint64_t state) {
 constexpr std::uint64_t slot_ending_target(std::uint64_t state) {
   return state >> (2 + kSlotLaneBits);
 }
+
+// R6. One series: an instrument with one attribute set. Published by `metrics_count`, never changed;
+// its cells are committed and zero before. All series of an instrument share `instrument`.
+enum class MetricKind : std::uint8_t {
+  none = 0,
+  counter = 1,          // one word a lane, the sum of all is the value
+  up_down_counter = 2,  // the same, may fall
+  gauge = 3,            // one shared word
+  histogram = 4,        // shards of explicit buckets
+  exponential_histogram = 5,
+};
+inline constexpr std::uint8_t kMetricReal = 0x01;        // values are binary64, else int64 (counter: uint64)
+inline constexpr std::uint8_t kMetricObservable = 0x02;  // counters: one shared word holds the total, as a gauge's
+inline constexpr std::uint8_t kMetricOverflow = 0x04;    // what the limit of series turned away
+inline constexpr std::uint8_t kMetricNegative = 0x08;    // exponential: has negative buckets too
+
+struct MetricDescriptor {
+  std::uint32_t name;         // string ids; unit and description may be 0
+  std::uint32_t unit;
+  std::uint32_t description;
+  std::uint32_t attributes;   // id of an entry whose bytes are items; 0 = none
+  std::uint16_t scope;
+  std::uint8_t kind;
+  std::uint8_t flags;
+  std::uint32_t instrument;   // index of the instrument's first series
+  std::uint32_t cell;         // lane counters: word in each lane's cells; all else: offset / 8 in metric_shared
+  std::uint32_t shard_words;  // histograms: words from one shard to the next
+  std::uint64_t start;        // counter clock
+  std::uint32_t bounds;       // explicit: id of an entry whose bytes are binary64 bounds, ascending
+  std::uint32_t buckets;      // explicit: bounds + 1; exponential: of one sign
+  std::int32_t first_index;   // exponential: bucket i of this scale covers (base^(first_index + i), base^(… + 1)]
+  std::int8_t scale;          // exponential
+  std::uint8_t reserved0[3];
+  std::uint64_t reserved1;
+};
+static_assert(offsetof(MetricDescriptor, kind) == 18 && offsetof(MetricDescriptor, start) == 32);
+static_assert(offsetof(MetricDescriptor, scale) == 52 && sizeof(MetricDescriptor) == 64);
+
+// A gauge and an observable's total are stored XOR this, so that 0 means never set. Whoever sets the value
+// that this would hide stores its neighbour.
+inline constexpr std::uint64_t kNeverSet = 0x7ff4'7a61'696c'7261ull;  // a signalling NaN as binary64
+
+// A histogram has kHistogramShards of them, shard_words apart, at its cell: the first ones belong to a lane
+// each (plain stores), the last one to everybody else (atomic adds).
+inline constexpr std::uint32_t kHistogramShards = 5;
+inline constexpr std::uint32_t kSharedShard = kHistogramShards - 1;
+struct HistogramShard {
+  std::atomic<std::uint64_t> sum;   // binary64, or int64 without kMetricReal; min and max too
+  std::atomic<std::uint64_t> min;   // XOR kNeverSet
+  std::atomic<std::uint64_t> max;   // XOR kNeverSet
+  std::atomic<std::uint64_t> zero;  // exponential: values within the zero bucket
+  // then the buckets, u64 each; with kMetricNegative those of the negative sign behind them
+};
+static_assert(sizeof(HistogramShard) == 32);
 
 // R5. An entry is {u32 length, bytes} padded to 8; its id is its offset / 8. Ids below 64 are
 // reserved keys and names (record.hpp), so the first entry starts at byte 512.

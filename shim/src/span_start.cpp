@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// The start of a span beyond the inlined case: every kind of parent, slots that are not the lane's own.
+#include "span_draft.hpp"
+
+namespace tailrace::shim {
+namespace {
+
+std::uint64_t random_id(ThreadBlock* block) noexcept {
+  if (block == nullptr || block == &closed_block) {
+    std::uint64_t id = 0;
+    shm::fill_random(&id, sizeof id);
+    return id;
+  }
+  block->id_state += detail::kIdStep;
+  return detail::mix(block->id_state, block->id_key);
+}
+
+struct Sampled {
+  bool keep;
+  std::uint32_t tflags;
+};
+Sampled sample(const ContextEntry* parent, std::uint64_t trace_low) noexcept {
+  const Settings& settings = g.settings;
+  const bool has_parent = parent != nullptr && parent->span_id != 0;
+  std::uint32_t tflags = has_parent ? parent->tflags & shm::kRandom : shm::kRandom;
+  if (has_parent && settings.parent_based) {
+    const bool keep = (parent->tflags & shm::kSampled) != 0;
+    return {keep, tflags | (keep ? shm::kSampled : 0)};
+  }
+  const std::uint64_t agents = g.map.control->hot.trace_threshold.load(std::memory_order_relaxed);
+  const std::uint64_t threshold = agents > settings.threshold ? agents : settings.threshold;
+  const bool keep = (__builtin_bswap64(trace_low) & detail::kRandomnessMask) >= threshold;
+  return {keep, tflags | (keep ? shm::kSampled : 0)};
+}
+
+}  // namespace
+}  // namespace tailrace::shim
+
+using namespace tailrace;
+using namespace tailrace::shim;
+
+extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* start) noexcept {
+  static const SpanOptions kDefaults{};
+  SpanState& s = *state;
+  forget(s);
+  if (tailrace_thread == &off_block) return;
+  const SpanOptions& options = start->options != nullptr ? *start->options : kDefaults;
+  const std::uint32_t priority = static_cast<std::uint32_t>(options.priority) & 3;
+  ThreadBlock* block = enter();
+  if (block == nullptr && g.mode.load(std::memory_order_acquire) != Mode::active) return;  // counted there
+  if (segment() == nullptr) {
+    g.calls_unrecorded.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const shm::ControlHot& control = g.map.control->hot;
+  if (((control.disable_mask.load(std::memory_order_relaxed) | g.settings.off_mask) & 1u) != 0) return;
+  if (block != nullptr && block->lane != kNoLane && block->busy != 0 && !begin_own(block)) {
+    count_unlaned(Signal::traces, priority);  // a handler that interrupted a write: no span is started there
+    return;
+  }
+  if (block != nullptr && block->lane != kNoLane) detail::set_busy(block);
+  ThreadBlock* own = block != nullptr && block->lane != kNoLane ? block : nullptr;
+  struct Leave {
+    ThreadBlock* block;
+    ~Leave() {
+      if (block != nullptr) detail::clear_busy(block);
+    }
+  } leave{own};
+
+  // The parent.
+  ContextEntry given{};
+  const ContextEntry* parent = nullptr;
+  if (block != nullptr) block->top = without_dead(*block);
+  const std::uint32_t depth = block != nullptr ? depth_of(block->top) : 0u;
+  if (options.parent.mode() == 0) {
+    if (block != nullptr) parent = &block->stack[depth];
+  } else if (options.parent.mode() == 1 && options.parent.context() != nullptr && options.parent.context()->valid()) {
+    const Context& context = *options.parent.context();
+    std::memcpy(given.trace_id, context.trace_id, 16);
+    std::memcpy(&given.span_id, context.span_id, 8);
+    given.tflags = (context.sampled ? shm::kSampled : 0u) | (context.random ? shm::kRandom : 0u) |
+                   (context.remote ? shm::kRemote : 0u);
+    parent = &given;
+  }
+  const bool has_parent = parent != nullptr && parent->span_id != 0;
+  const bool pushes = start->ids == nullptr && block != nullptr;
+  if (pushes && depth >= g.settings.depth_limit) {
+    detail::add_plain(block->lane_head->refused, 1);
+    return;
+  }
+
+  std::uint64_t ids[3];
+  if (has_parent) {
+    ids[0] = parent->trace_id[0];
+    ids[1] = parent->trace_id[1];
+  } else {
+    ids[0] = random_id(block) | 1;
+    ids[1] = __builtin_bswap64(random_id(block));
+  }
+  ids[2] = random_id(block);
+  if (ids[2] == 0) ids[2] = 1;
+  const Sampled sampled = sample(parent, ids[1]);
+  const std::uint64_t parent_id = has_parent ? parent->span_id : 0;
+  const std::uint32_t remote = has_parent ? parent->tflags & shm::kRemote : 0;
+
+  s.block = block != nullptr ? block : &closed_block;
+  if (pushes) {
+    ContextEntry& entry = block->stack[depth + 1];
+    entry.trace_id[0] = ids[0];
+    entry.trace_id[1] = ids[1];
+    __atomic_store_n(&entry.span_id, ids[2], __ATOMIC_RELAXED);
+    entry.tflags = sampled.tflags;
+    __atomic_store_n(&entry.dead, 0u, __ATOMIC_RELAXED);
+    block->top = block->top + 1;
+    s.top = block->top;
+  } else {
+    s.top = (block != nullptr ? block->serial : g.generation.load(std::memory_order_relaxed)) << 32;
+  }
+  const bool shed = (control.shed_mask.load(std::memory_order_relaxed) >> priority & 1) != 0 && priority != 0;
+  if (!sampled.keep || shed) {
+    if (!sampled.keep) {
+      if (own != nullptr) detail::add_plain(own->lane_head->not_sampled, 1);
+      else g.map.heads[g.map.geometry.lanes - 1].not_sampled.fetch_add(1, std::memory_order_relaxed);
+    } else {
+      count_unlaned(Signal::traces, priority);
+    }
+    if (start->ids != nullptr) {
+      std::memcpy(start->ids, ids, sizeof ids);
+      start->ids[3] = sampled.tflags;
+    }
+    return;
+  }
+
+  shm::SpanRecord record{};
+  std::uint8_t clock = options.start.clock;
+  record.start = options.start.given ? options.start.value : now(clock);
+  const auto flags = static_cast<std::uint8_t>(priority | static_cast<std::uint32_t>(clock) << shm::kFlagStartClockShift);
+  record.header = {sizeof record, static_cast<std::uint16_t>(RecordType::span), flags, 0};
+  std::memcpy(record.trace_id, ids, 16);
+  record.span_id = ids[2];
+  record.parent_id = parent_id;
+  record.name = start->name.id;
+  record.kind_status = static_cast<std::uint8_t>(options.kind);
+  record.tflags = static_cast<std::uint8_t>(sampled.tflags | shm::kRemoteKnown | remote);
+  record.scope = options.scope != nullptr ? options.scope->id() : std::uint16_t{0};
+
+  shm::SpanSlot* slot = take_slot(own);
+  if (slot != nullptr) {
+    TAILRACE_TEST_POINT("shim.start.slot_taken");
+    slot->next.store(0, std::memory_order_relaxed);
+    std::memcpy(slot->bytes, &record, sizeof record);
+    TAILRACE_TEST_POINT("shim.start.filled");
+    slot->state.store(shm::slot_open(record.span_id), std::memory_order_release);
+    TAILRACE_TEST_POINT("shim.start.open");
+    s.slot = slot;
+    std::memcpy(&s.word, &record.header, 8);
+    const bool plain = own != nullptr && !in_pool(slot) && block->depth_limit != 0 && clock == 0 && priority != 0;
+    if (plain) s.bits = 1u << (slot - own->slots);
+    else s.top |= kTopLook;
+  } else {
+    // No slot anywhere: announced in the lane, kept in private memory, every item a part.
+    const std::uint32_t place_index = take_no_slot();
+    if (place_index == kNoLane) {
+      count_unlaned(Signal::traces, priority);
+      if (start->ids != nullptr) {
+        std::memcpy(start->ids, ids, sizeof ids);
+        start->ids[3] = sampled.tflags;
+      }
+      return;
+    }
+    s.bits = kStateNoSlot | std::uint64_t{place_index} << kNoSlotShift;
+    s.top |= kTopLook;
+    std::memcpy(&s.word, &record.header, 8);
+    s.word |= kWordClosed;
+    begin_counting(s);
+    shm::SpanRecord announced = record;
+    announced.header.type = static_cast<std::uint16_t>(RecordType::span_start);
+    announced.tflags |= shm::kStarted;
+    Place place;
+    if (reserve(own, Signal::other, priority, sizeof announced, place)) {
+      std::memcpy(place.to, &announced, sizeof announced);
+      publish(place, Signal::other, true, 1);
+      record.tflags |= shm::kStarted;
+    }
+    std::memcpy(draft_of(s), &record, sizeof record);
+  }
+  if (own != nullptr) detail::clear_busy(own);
+  leave.block = nullptr;
+  if (start->name.id == 0) {
+    add_text(s, shm::kNameKey, start->name.text, start->name.length);
+  }
+  if (!options.trace_state.empty()) {
+    add_text(s, shm::kTraceStateKey, options.trace_state.data(), options.trace_state.size());
+  }
+  for (const Link& link : options.links) tailrace_span_link(&s, &link);
+}

@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "agent/export/text.hpp"
+#include "agent/base/text.hpp"
 
 namespace tailrace::agent {
 namespace {

@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include <utility>
 
-#include "agent/export/text.hpp"
+#include "agent/base/text.hpp"
 
 extern "C" char** environ;
 

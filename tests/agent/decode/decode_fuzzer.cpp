@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/decode/decoder.hpp"
+#include "agent/decode/hints.hpp"
 #include "agent/decode/log_body.hpp"
 #include "shm/reader/utf8.hpp"
 
@@ -45,6 +46,18 @@ void check(otlp::Attributes attributes, bool keys, unsigned depth = 0) {
       check(value.members(), value.type == Type::map, depth + 1);
     }
   }
+}
+
+void check(const BatchHints& batch) {
+  require(!batch.delay || (batch.delay->count() >= 0 && *batch.delay <= kDelayMax), "a delay beyond its bounds");
+  require(!batch.records || (*batch.records >= kBatchRecordsMin && *batch.records <= kBatchRecordsMax),
+          "a batch beyond its bounds");
+}
+
+void check(const ProcessHints& hints) {
+  check(hints.traces);
+  check(hints.logs);
+  require(!hints.metric_interval || *hints.metric_interval >= kMetricIntervalMin, "an interval beyond its bounds");
 }
 
 void check(const otlp::SpanView& span) {
@@ -130,6 +143,7 @@ void run(const std::uint8_t* data, std::size_t size) {
     const SegmentDecoder::Blob blob = decoder.decode_blob(bytes);
     check(blob.attributes, true);
     check_text(blob.schema_url);
+    check(check_hints(blob).hints);
   }
   static_cast<void>(decoder.counts());
 }

@@ -2,6 +2,7 @@
 #include "agent/observe/dump.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -30,6 +31,7 @@ const char* const kRegionNames[kRegionKinds] = {
     "identity",     "control",    "process",   "lane_heads", "lane_tails", "strings",      "metric_descriptors",
     "metric_cells", "span_slots", "lane_data", "slot_pool",  "scopes",     "metric_shared"};
 const char* const kClockNames[] = {"none", "tsc", "cntvct", "monotonic"};
+const char* const kSettledSignals[] = {"traces", "logs", "metrics"};
 const char* const kAgentStates[] = {"none", "attached", "rejected"};
 const char* const kReasons[] = {"none", "abi_major", "features", "geometry", "quarantined", "budget"};
 
@@ -172,18 +174,29 @@ class Dump {
          "shed 0x{:x}, clock {}, long spans {} s",
          c.generation, c.disable_mask, c.trace_threshold, c.min_severity, c.pressure, c.shed_mask,
          name_of(kClockNames, c.clock_override), c.long_span_seconds);
-    line("  agent {}{}, epoch {:016x}, abi {}.{}, features 0x{:x}, heartbeat {} ns, {}, flush done {}",
+    line("  agent {}{}, epoch {:016x}, abi {}.{}, features 0x{:x}, heartbeat {} ns, {}, flush done {}, "
+         "critical done {}",
          name_of(kAgentStates, c.agent_state),
          c.reason == 0 ? std::string() : " because of " + name_of(kReasons, c.reason), c.agent_epoch, c.abi_major,
          c.abi_minor, c.agent_features, c.heartbeat_monotonic_ns, c.agent_sleeping != 0 ? "sleeping" : "awake",
-         c.flush_done);
+         c.flush_done, c.critical_done);
+    for (std::size_t kind = 0; kind < kFlushKinds; ++kind) {
+      for (std::size_t signal = 0; signal < kSignals; ++signal) {
+        const SettledWords& row = c.settled[kind][signal];
+        if (row.empty()) continue;
+        line("  settled {}{}: produced {}, delivered {}, rejected {}, dropped {}", kind == 0 ? "" : "critical ",
+             kSettledSignals[signal], row.produced, row.delivered, row.rejected, fmt::join(row.dropped, " "));
+      }
+    }
   }
 
   void print_process() {
     const ProcessWords& p = process_;
     line("process, written by the application");
-    line("  strings {} bytes, scopes {}, metrics {}, lanes used {}, pool used {}, doorbell {}, flush {}",
-         p.strings_len, p.scopes_count, p.metrics_count, p.lanes_used, p.pool_used, p.doorbell, p.flush_gen);
+    line("  strings {} bytes, scopes {}, metrics {}, lanes used {}, pool used {}, doorbell {}, flush {}, "
+         "critical flush {}, critical written {}",
+         p.strings_len, p.scopes_count, p.metrics_count, p.lanes_used, p.pool_used, p.doorbell, p.flush_gen,
+         p.critical_gen, fmt::join(p.critical_written, " "));
     if (p.crash_signal != 0) {
       line("  crash: signal {} at address 0x{:x}, counter {}, lane {}", p.crash_signal, p.crash_address,
            p.crash_counter, p.crash_lane);

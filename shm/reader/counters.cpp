@@ -85,6 +85,10 @@ ProcessWords parse_process(Bytes region) {
     take(region, at + offsetof(Anchor, realtime_ns), anchor.realtime_ns);
     take(region, at + offsetof(Anchor, monotonic_ns), anchor.monotonic_ns);
   }
+  take(region, offsetof(ProcessDynamic, critical_gen), process.critical_gen);
+  for (std::size_t s = 0; s < kSignals; ++s) {
+    take(region, offsetof(ProcessDynamic, critical_written) + s * sizeof(std::uint64_t), process.critical_written[s]);
+  }
   return process;
 }
 
@@ -109,6 +113,18 @@ ControlWords parse_control(Bytes region) {
   constexpr std::size_t kFlush = offsetof(Control, flush);
   take(region, kFlush + offsetof(ControlFlush, flush_done), control.flush_done);
   take(region, kFlush + offsetof(ControlFlush, agent_sleeping), control.agent_sleeping);
+  take(region, kFlush + offsetof(ControlFlush, critical_done), control.critical_done);
+  take(region, kFlush + offsetof(ControlFlush, settled_seq), control.settled_seq);
+  for (std::size_t row = 0; row < kFlushKinds * kSignals; ++row) {
+    const std::size_t at = offsetof(Control, settled) + row * sizeof(SettledRow);
+    SettledWords& words = control.settled[row / kSignals][row % kSignals];
+    take(region, at + offsetof(SettledRow, produced), words.produced);
+    take(region, at + offsetof(SettledRow, delivered), words.delivered);
+    take(region, at + offsetof(SettledRow, rejected), words.rejected);
+    for (std::size_t i = 0; i < kDropGroups; ++i) {
+      take(region, at + offsetof(SettledRow, dropped) + i * sizeof(std::uint64_t), words.dropped[i]);
+    }
+  }
   return control;
 }
 

@@ -67,9 +67,23 @@ struct ProcessWords {
   std::uint32_t crash_lane = 0;
   std::uint64_t crash_address = 0;
   std::uint64_t crash_counter = 0;
+  std::uint32_t critical_gen = 0;
   std::array<AnchorWords, kAnchors> anchors{};
+  std::array<std::uint64_t, kSignals> critical_written{};
 };
 ProcessWords parse_process(Bytes region);
+
+struct SettledWords {
+  std::uint64_t produced = 0;
+  std::uint64_t delivered = 0;
+  std::uint64_t rejected = 0;
+  std::array<std::uint64_t, kDropGroups> dropped{};
+  bool empty() const {
+    std::uint64_t all = produced | delivered | rejected;
+    for (const std::uint64_t count : dropped) all |= count;
+    return all == 0;
+  }
+};
 
 // R1, as `dump` prints it.
 struct ControlWords {
@@ -90,6 +104,9 @@ struct ControlWords {
   std::uint64_t agent_features = 0;
   std::uint32_t flush_done = 0;
   std::uint32_t agent_sleeping = 0;
+  std::uint32_t critical_done = 0;
+  std::uint64_t settled_seq = 0;
+  std::array<std::array<SettledWords, kSignals>, kFlushKinds> settled{};
 };
 ControlWords parse_control(Bytes region);
 

@@ -103,6 +103,13 @@ TEST(AbiDocumentTest, ControlIsAsTheTablesSay) {
   EXPECT_EQ(table_of("ControlFlush"),
             Rows<ControlFlush>()
             TAILRACE_FIELD(ControlFlush, flush_done) TAILRACE_FIELD(ControlFlush, agent_sleeping)
+            TAILRACE_FIELD(ControlFlush, critical_done) TAILRACE_FIELD(ControlFlush, reserved)
+            TAILRACE_FIELD(ControlFlush, settled_seq)
+                .rows());
+  EXPECT_EQ(table_of("SettledRow"),
+            Rows<SettledRow>()
+            TAILRACE_FIELD(SettledRow, produced) TAILRACE_FIELD(SettledRow, delivered)
+            TAILRACE_FIELD(SettledRow, rejected) TAILRACE_FIELD(SettledRow, dropped)
                 .rows());
 }
 
@@ -115,8 +122,9 @@ TEST(AbiDocumentTest, ProcessIsAsTheTablesSay) {
             TAILRACE_FIELD(ProcessDynamic, pool_used) TAILRACE_FIELD(ProcessDynamic, unlaned_dropped)
             TAILRACE_FIELD(ProcessDynamic, crash) TAILRACE_FIELD(ProcessDynamic, metrics_unrecorded)
             TAILRACE_FIELD(ProcessDynamic, metrics_invalid) TAILRACE_FIELD(ProcessDynamic, metrics_clamped)
-            TAILRACE_FIELD(ProcessDynamic, reserved)
-            TAILRACE_FIELD(ProcessDynamic, anchors)
+            TAILRACE_FIELD(ProcessDynamic, critical_gen) TAILRACE_FIELD(ProcessDynamic, reserved0)
+            TAILRACE_FIELD(ProcessDynamic, reserved1)
+            TAILRACE_FIELD(ProcessDynamic, anchors) TAILRACE_FIELD(ProcessDynamic, critical_written)
                 .rows());
   EXPECT_EQ(table_of("Crash"), Rows<Crash>()
             TAILRACE_FIELD(Crash, signal) TAILRACE_FIELD(Crash, lane) TAILRACE_FIELD(Crash, address)

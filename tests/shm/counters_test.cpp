@@ -63,6 +63,8 @@ TEST(CountersTest, ProcessWordsAndAnchorsArrive) {
   p.lanes_used.store(3);
   p.doorbell.store(4);
   p.flush_gen.store(5);
+  p.critical_gen.store(51);
+  p.critical_written[1].store(52);
   p.scopes_count.store(6);
   p.pool_used.store(7);
   p.unlaned_dropped[2][3].store(8);
@@ -77,6 +79,8 @@ TEST(CountersTest, ProcessWordsAndAnchorsArrive) {
   EXPECT_EQ(words.lanes_used, 3u);
   EXPECT_EQ(words.doorbell, 4u);
   EXPECT_EQ(words.flush_gen, 5u);
+  EXPECT_EQ(words.critical_gen, 51u);
+  EXPECT_EQ(words.critical_written[1], 52u);
   EXPECT_EQ(words.scopes_count, 6u);
   EXPECT_EQ(words.pool_used, 7u);
   EXPECT_EQ(words.unlaned_dropped[2][3], 8u);
@@ -110,6 +114,12 @@ TEST(CountersTest, ControlWordsArrive) {
   c.agent.agent_features.store(15);
   c.flush.flush_done.store(16);
   c.flush.agent_sleeping.store(17);
+  c.flush.critical_done.store(18);
+  c.flush.settled_seq.store(19);
+  c.settled[0][2].produced.store(20);
+  c.settled[1][0].delivered.store(21);
+  c.settled[1][1].rejected.store(22);
+  c.settled[1][1].dropped[4].store(23);
   const ControlWords w = parse_control(bytes_at(&c, sizeof c));
   EXPECT_EQ(w.generation, 1u);
   EXPECT_EQ(w.disable_mask, 2u);
@@ -128,6 +138,12 @@ TEST(CountersTest, ControlWordsArrive) {
   EXPECT_EQ(w.agent_features, 15u);
   EXPECT_EQ(w.flush_done, 16u);
   EXPECT_EQ(w.agent_sleeping, 17u);
+  EXPECT_EQ(w.critical_done, 18u);
+  EXPECT_EQ(w.settled_seq, 19u);
+  EXPECT_EQ(w.settled[0][2].produced, 20u);
+  EXPECT_EQ(w.settled[1][0].delivered, 21u);
+  EXPECT_EQ(w.settled[1][1].rejected, 22u);
+  EXPECT_EQ(w.settled[1][1].dropped[4], 23u);
 }
 
 TEST(CountersTest, WhatACallReturnedFromIsWrittenOrDroppedOrHadNoLane) {

@@ -592,6 +592,13 @@ inline void fill_with_everything(SegmentBuilder& b) {
   b.process().unlaned_dropped[0][1].store(2);
   b.process().doorbell.store(1);
   b.control().agent.agent_state.store(static_cast<std::uint32_t>(AgentState::attached));
+  b.control().flush.flush_done.store(1);
+  b.control().flush.settled_seq.store(2);
+  b.control().settled[0][0].delivered.store(1);
+  b.control().settled[1][1].dropped[0].store(1);
+  b.process().flush_gen.store(1);
+  b.process().critical_gen.store(1);
+  b.process().critical_written[1].store(1);
 }
 
 }  // namespace tailrace::shm::test

@@ -141,17 +141,46 @@ struct alignas(64) ControlAgent {
   std::atomic<std::uint64_t> agent_features;
 };
 struct alignas(64) ControlFlush {
-  std::atomic<std::uint32_t> flush_done;      // futex
+  std::atomic<std::uint32_t> flush_done;      // futex: the last flush_gen that is answered
   std::atomic<std::uint32_t> agent_sleeping;  // a doorbell is worth ringing
+  std::atomic<std::uint32_t> critical_done;   // futex: the last critical_gen that is answered
+  std::uint32_t reserved;
+  std::atomic<std::uint64_t> settled_seq;     // odd while the agent writes `settled` below
 };
+
+// Why the agent, or the destination, dropped a record: what `flush` tells the application.
+enum class DropGroup : std::uint8_t {
+  refused = 0,   // the destination refused it for good
+  expired = 1,   // tried for as long as it may be
+  unusable = 2,  // it could not be read or sent: corrupt, oversize, poison, a quarantined segment
+  lost = 3,      // the agent had no room for it, or its memory was damaged
+  policy = 4,    // left out on purpose: sampled, filtered, limited
+};
+inline constexpr std::size_t kDropGroups = 5;
+
+// What became of this process's records of one signal, all agents together. A line each.
+struct alignas(64) SettledRow {
+  std::atomic<std::uint64_t> produced;  // made by the agent itself: metric points
+  std::atomic<std::uint64_t> delivered;
+  std::atomic<std::uint64_t> rejected;
+  std::atomic<std::uint64_t> dropped[kDropGroups];
+};
+static_assert(sizeof(SettledRow) == 64 && offsetof(SettledRow, dropped) == 24);
+
+// Two kinds of flush, each with a generation of its own: one for everything, one for critical records alone.
+enum class FlushKind : std::uint8_t { all = 0, critical = 1 };
+inline constexpr std::size_t kFlushKinds = 2;
+
 struct Control {
   ControlHot hot;
   ControlAgent agent;
   ControlFlush flush;
+  SettledRow settled[kFlushKinds][kSignals];  // of all records; of critical ones
 };
 static_assert(offsetof(Control, agent) == 64 && offsetof(Control, flush) == 128);
 static_assert(offsetof(ControlHot, trace_threshold) == 8 && offsetof(ControlHot, min_severity) == 16);
-static_assert(sizeof(Control) == 192);
+static_assert(offsetof(ControlFlush, critical_done) == 8 && offsetof(ControlFlush, settled_seq) == 16);
+static_assert(offsetof(Control, settled) == 192 && sizeof(Control) == 576);
 
 enum class AgentState : std::uint32_t { none = 0, attached = 1, rejected = 2 };
 enum class RejectReason : std::uint32_t {
@@ -185,7 +214,7 @@ struct ProcessDynamic {
   std::atomic<std::uint32_t> metrics_count;  // descriptors [0, metrics_count) are published
   std::atomic<std::uint32_t> lanes_used;     // ordinary lanes ever taken: [0, lanes_used)
   std::atomic<std::uint32_t> doorbell;       // futex
-  std::atomic<std::uint32_t> flush_gen;
+  std::atomic<std::uint32_t> flush_gen;      // moves with each flush of everything
   std::atomic<std::uint32_t> scopes_count;   // scope ids 1 … scopes_count are published
   std::atomic<std::uint32_t> pool_used;      // pool slots ever taken: [0, pool_used)
   std::atomic<std::uint64_t> unlaned_dropped[kSignals][kPriorities];
@@ -193,11 +222,15 @@ struct ProcessDynamic {
   std::atomic<std::uint64_t> metrics_unrecorded;  // calls that found no series and no overflow series
   std::atomic<std::uint64_t> metrics_invalid;     // NaN, infinities, negative adds to a counter; not recorded
   std::atomic<std::uint64_t> metrics_clamped;     // recorded, in the last bucket of a histogram
-  std::uint64_t reserved[2];
+  std::atomic<std::uint32_t> critical_gen;        // as flush_gen, of flushes of critical records
+  std::uint32_t reserved0;
+  std::uint64_t reserved1;
   Anchor anchors[kAnchors];
+  std::atomic<std::uint64_t> critical_written[kSignals];  // part of `written`; stored after head, too
 };
 static_assert(offsetof(ProcessDynamic, unlaned_dropped) == 32 && offsetof(ProcessDynamic, crash) == 128);
-static_assert(offsetof(ProcessDynamic, anchors) == 192 && sizeof(ProcessDynamic) == 448);
+static_assert(offsetof(ProcessDynamic, critical_gen) == 176 && offsetof(ProcessDynamic, anchors) == 192);
+static_assert(offsetof(ProcessDynamic, critical_written) == 448 && sizeof(ProcessDynamic) == 472);
 
 // R3. One a lane, aligned in pairs of lines against adjacent-line prefetch.
 struct alignas(128) LaneHead {

@@ -138,6 +138,7 @@ struct Process {
   std::uint32_t chains = 0;                        // batches and parked, committed or not
   std::uint32_t resumed = 0;                       // of them, found at start-up
   Chain* positions = nullptr;
+  Chain* baseline = nullptr;  // as committed last
   std::vector<LaneState> lanes;
   SettledSink* sink = nullptr;
   bool drain_marked = false;
@@ -235,7 +236,9 @@ class HoldCore {
   void load_chains();
   void free_damaged(std::uint32_t slot);
   void repair_pages();
-  void load_positions();
+  [[nodiscard]] bool baseline_is_whole(const Chain& chain) const;
+  void load_owned();
+  void find_losses();
   void repair_ledgers();
   void count_deaths();
   void list_recovered();
@@ -246,6 +249,7 @@ class HoldCore {
 SignalLedger load_ledger(
     const std::uint64_t* words);  // of one signal; derived figures are not included
 bool lanes_are_drained(const std::uint64_t* process_words);
+BaselineState baseline_state(const std::uint64_t* process_words);
 ProcessInfo describe_process(ProcessIndex index, const std::uint64_t* process_words);
 DrainTrouble describe_trouble(const std::uint64_t* process_words);
 

@@ -243,6 +243,22 @@ DrainTrouble Hold::trouble(ProcessIndex process) const {
   return describe_trouble(core_->processes[process]->words.data());
 }
 
+BaselineState Hold::baseline(ProcessIndex index, std::vector<std::byte>& out) const {
+  out.clear();
+  const std::lock_guard lock(core_->mutex);
+  const Process& process = *core_->processes[index];
+  if (process.baseline != nullptr) {
+    std::uint64_t left = process.baseline->bytes;
+    for (const std::uint32_t page : process.baseline->pages) {
+      const std::byte* start = core_->page(page);
+      const std::uint64_t part = std::min(left, kPageBytes);
+      out.insert(out.end(), start, start + part);
+      left -= part;
+    }
+  }
+  return baseline_state(process.words.data());
+}
+
 // --- settled
 
 void Hold::attach(ProcessIndex index, SettledSink* sink,

@@ -63,6 +63,9 @@ struct ProcessIdentity {
   std::string service;      // cut at 127 bytes
   std::string segment;      // the segment's file name, cut at 47 bytes
   std::uint32_t lanes = 0;  // 1…1024
+  // An earlier agent had it and this hold does not know it: what was collected of its metrics is not
+  // known. Looked at only when it is new here.
+  bool met_before = false;
 };
 
 // Progress that must survive the agent, one u64 each; absolute values, set by a pass or by
@@ -72,17 +75,17 @@ enum class ProcessWord : std::uint8_t {
   slots_done = 1,  // open-span slots of a dead process reported so far
   flush_done = 2,  // last flush generation answered
   strings_len = 3,
-  metrics_done = 4,
+  metrics_done = 4,  // not 0: the last values of a dead process are collected
   corrupt_lanes = 5,
   cut_parts = 6,  // records sent without all their parts
   truncated = 7,  // records the shim had to cut
   dropped_attributes = 8,
   incomplete_spans = 9,
   other_records = 10,  // THREAD, LOSS, ANCHOR and their like
-  spare11 = 11,
-  spare12 = 12,
-  spare13 = 13,
-  spare14 = 14,
+  metrics_skipped = 11,     // collections that found no room
+  metrics_unrecorded = 12,  // as the shim counts them: no series was left for the call
+  metrics_invalid = 13,     // NaN, infinities, negative adds
+  metrics_clamped = 14,     // recorded in a histogram's last bucket
   spare15 = 15,
 };
 enum class ProcessPhase : std::uint64_t {
@@ -107,6 +110,13 @@ struct DrainTrouble {
       false;  // it was reading one record at a time, and lane and position name that record
   std::uint32_t lane = 0;
   std::uint64_t position = 0;
+};
+
+// What of a process's metrics was collected last (rule 7); opaque bytes, see Pass::set_baseline().
+enum class BaselineState : std::uint8_t {
+  none,  // nothing was collected yet
+  kept,
+  lost,  // something was, and it is not known what: nothing older than now may be sent as a delta
 };
 
 // Told the new `settled` of a lane, to be stored into R4. Called with the hold's mutex held, so
@@ -204,6 +214,7 @@ struct Recovery {
   std::uint32_t chains_damaged = 0;      // freed
   std::uint64_t records_damaged = 0;     // booked hold_damaged
   std::vector<ProcessIndex> lanes_lost;  // their positions were damaged: add() them again
+  std::vector<ProcessIndex> baselines_lost;  // damaged, and marked BaselineState::lost
 };
 
 // --- the hold
@@ -242,6 +253,8 @@ class Hold {
   // (resync).
   void set_position(ProcessIndex process, std::uint32_t lane, std::uint64_t position);
   [[nodiscard]] DrainTrouble trouble(ProcessIndex process) const;
+  // Reads the baseline back, as a new agent does. Replaces `out`; it is empty but for `kept`.
+  BaselineState baseline(ProcessIndex process, std::vector<std::byte>& out) const;
 
   // --- settled (rule 5)
   // From now on `sink` is told. `old_settled` are R4's words as found, untrusted; chains found at

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 namespace tailrace::agent::hold_layout {
 namespace {
@@ -62,6 +63,17 @@ std::uint64_t log_checksum(std::uint64_t count, const std::uint64_t* entries) {
   std::uint64_t sum = mix(count + kMagic);
   for (std::uint64_t i = 0; i < 2 * count; i += 2) {
     sum = std::rotl(sum, 7) + mix(entries[i] * 0xff51afd7ed558ccd + mix(entries[i + 1]));
+  }
+  return sum;
+}
+
+std::uint64_t add_to_checksum(std::uint64_t sum, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    std::uint64_t word = 0;
+    const std::size_t part = std::min(bytes.size(), sizeof word);
+    std::memcpy(&word, bytes.data(), part);
+    sum = mix((sum + part) * 0xff51afd7ed558ccd ^ word);
+    bytes = bytes.subspan(part);
   }
   return sum;
 }

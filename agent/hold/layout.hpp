@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace tailrace::agent::hold_layout {
 
@@ -80,7 +81,7 @@ enum ProcessOffset : std::uint32_t {
   kProcessStartTicks = 4,
   kProcessAdded = 5,      // realtime, ns
   kProcessPositions = 6,  // slot + 1 of the chain of lane positions | lanes << 32
-  kProcessBaseline = 7,   // slot + 1 of the metric baseline (a later version); 0 = none
+  kProcessBaseline = 7,   // slot + 1 of the metric baseline, 0 = none, kBaselineLost | times lost << 32
   kProcessDrain = 8,      // attempt word: see pack_drain
   kProcessDrainPosition = 9,
   kProcessGeneral = 16,  // kProcessWordCount words, agent/hold/hold.hpp names them
@@ -114,6 +115,8 @@ static_assert(kProcessGeneral + kProcessWordCount <= kProcessService);
 static_assert(kProcessService * 8 + kServiceBytes <= kProcessSegment * 8);
 static_assert(kProcessSegment * 8 + kSegmentBytes <= kProcessLedger * 8);
 
+inline constexpr std::uint32_t kBaselineLost = ~std::uint32_t{0};
+
 // The attempt word: bit 63 a pass is being decoded, bit 62 one record at a time, 32…47 lane, 0…15
 // deaths.
 inline constexpr std::uint64_t kDrainActive = std::uint64_t{1} << 63;
@@ -127,7 +130,7 @@ enum SlotOffset : std::uint32_t {
   kSlotState = 0,     // bytes 0…31 | records << 32 (28 bits) | state << 60
   kSlotOwner = 1,     // process | kind << 32 | signal << 40 | priority << 48
   kSlotRoute = 2,     // the key's route; a parked chain's span key
-  kSlotNote = 3,      // the owner's word, given when the chain was opened
+  kSlotNote = 3,      // the owner's word, given when the chain was opened; of a baseline its checksum
   kSlotOpened = 4,    // realtime, ns
   kSlotAttempts = 5,  // advisory
   kSlotDue = 6,       // advisory; realtime, ns
@@ -230,6 +233,9 @@ const char* check_geometry(const std::uint64_t* header_words, const Geometry& ge
 // Over count and pairs. Not cryptographic: it tells a log that was written whole from anything
 // else.
 std::uint64_t log_checksum(std::uint64_t count, const std::uint64_t* entries);
+
+// Of a baseline's bytes, page by page: all but the last part must be whole words. Starts with 0.
+std::uint64_t add_to_checksum(std::uint64_t sum, std::span<const std::byte> bytes);
 
 }  // namespace tailrace::agent::hold_layout
 

@@ -21,6 +21,9 @@ enum class Mutation : int {
   page_word_after_commit,    // pages are named only once the batch is committed
   booked_before_join,        // a parked chain is freed before the batch has grown
   first_position_forgotten,  // settled moves with the committed position
+  baseline_before_points,    // the baseline is switched, and its points are committed afterwards
+  points_before_baseline,    // the other way round
+  baseline_freed_early,      // the old baseline's pages are given up before the switch is valid
 };
 
 #ifdef TAILRACE_HOLD_MUTATIONS

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "agent/hold/core.hpp"
 #include "agent/hold/mutation.hpp"
@@ -37,6 +38,7 @@ struct Changes {
   std::vector<std::uint32_t> lanes;  // whose position is set
   std::vector<std::uint64_t> positions;
   std::vector<bool> lane_set;
+  Chain* baseline = nullptr;  // written, not committed
 
   void add(std::uint32_t word, std::uint64_t delta) {
     if (!listed[word]) {
@@ -70,12 +72,16 @@ struct Changes {
       lane_set[lane] = false;
     }
     lanes.clear();
+    baseline = nullptr;
   }
 };
 
-// Every ledger and general word once, and the lanes: what a process can take of the log.
+constexpr std::uint64_t kBaselineEntries = 3;  // new slot, old slot, the process's word
+
+// Every ledger and general word once, the lanes, a baseline: what a process can take of the log.
 std::uint64_t log_need(const Process& process) {
-  return kLedgerSignals * kLedgerWords + kProcessWordCount + process.lanes.size();
+  return kLedgerSignals * kLedgerWords + kProcessWordCount + kBaselineEntries +
+         process.lanes.size();
 }
 
 }  // namespace
@@ -113,6 +119,7 @@ class Pass::State {
   bool touch_room(std::size_t more = 1) const {
     return touched.size() + freed.size() + more <= touch_max_;
   }
+  AppendStatus set_baseline(ProcessIndex process, ByteSpan bytes);
   void commit();
   void abandon();
   void note_origin(Chain& chain, Origin origin);
@@ -139,6 +146,8 @@ class Pass::State {
 
  private:
   void set_all();
+  void set_baselines();
+  void switch_baselines();
   void finish_processes(bool committed);
 
   Changes* last_ = nullptr;
@@ -320,6 +329,64 @@ void Pass::State::drop_word(ProcessIndex process, Signal signal, DropReason reas
   }
 }
 
+AppendStatus Pass::State::set_baseline(ProcessIndex index, ByteSpan bytes) {
+  Changes& change = changes(index);
+  BatchKey key;
+  key.process = index;
+  key.signal = Signal::metrics;
+  {
+    const std::lock_guard lock(core.mutex);
+    if (bytes.empty() || pages_of(bytes.size()) > core.geometry.page_count / 4) {
+      return AppendStatus::oversize;
+    }
+    if (change.baseline != nullptr) {
+      core.release(*change.baseline);
+    }
+    change.baseline =
+        core.open_chain(kKindBaseline, key, add_to_checksum(0, bytes), bytes.size(), false);
+    if (change.baseline == nullptr) {
+      return AppendStatus::full;
+    }
+  }
+  core.append(*change.baseline, bytes);
+  return AppendStatus::appended;
+}
+
+void Pass::State::set_baselines() {
+  for (std::size_t i = 0; i < begun; ++i) {
+    const Changes& change = *processes[i];
+    Chain* fresh = change.baseline;
+    if (fresh == nullptr) {
+      continue;
+    }
+    Process& process = *core.processes[change.index];
+    fresh->bytes = fresh->pending_bytes;
+    core.transaction.set(core.geometry.slot(fresh->slot) + kSlotState * 8, core.slot_word(*fresh));
+    if (process.baseline != nullptr) {
+      if (mutated(Mutation::baseline_freed_early)) {
+        store_word(core.word(core.geometry.page_word(process.baseline->pages.front())), 0);
+        TAILRACE_TEST_POINT("hold.txn.entry");
+      }
+      core.transaction.set(core.geometry.slot(process.baseline->slot) + kSlotState * 8, 0);
+    }
+    const std::uint64_t times_lost = process.words[kProcessBaseline] >> 32;
+    core.set_process(change.index, kProcessBaseline,
+                     (std::uint64_t{fresh->slot} + 1) | times_lost << 32);
+  }
+}
+
+// After the transaction: what it freed is given back.
+void Pass::State::switch_baselines() {
+  for (std::size_t i = 0; i < begun; ++i) {
+    if (Chain* fresh = processes[i]->baseline) {
+      Chain* old = std::exchange(core.processes[processes[i]->index]->baseline, fresh);
+      if (old != nullptr) {
+        core.release(*old);
+      }
+    }
+  }
+}
+
 // Everything this pass changes, as absolute values.
 void Pass::State::set_all() {
   for (Chain* chain : touched) {
@@ -378,9 +445,22 @@ void Pass::State::set_all() {
 void Pass::State::commit() {
   const std::lock_guard lock(core.mutex);
   TAILRACE_TEST_POINT("hold.pass.begin");
-  set_all();
+  if (mutated(Mutation::baseline_before_points)) {
+    set_baselines();
+    core.transaction.commit();
+    TAILRACE_TEST_POINT("hold.txn.entry");
+    set_all();
+  } else {
+    set_all();
+    if (mutated(Mutation::points_before_baseline)) {
+      core.transaction.commit();
+      TAILRACE_TEST_POINT("hold.txn.entry");
+    }
+    set_baselines();
+  }
   core.transaction.commit();
   TAILRACE_TEST_POINT("hold.pass.committed");
+  switch_baselines();
 
   if (mutated(Mutation::page_word_after_commit)) {
     for (const Chain* chain : touched) {
@@ -447,6 +527,11 @@ void Pass::State::abandon() {
       core.release(*chain);
     } else {
       core.cut(*chain, chain->bytes);
+    }
+  }
+  for (std::size_t i = 0; i < begun; ++i) {
+    if (processes[i]->baseline != nullptr) {
+      core.release(*processes[i]->baseline);
     }
   }
   finish_processes(false);
@@ -557,6 +642,10 @@ void Pass::add_produced(ProcessIndex process, Signal signal, std::uint64_t recor
   state_->changes(process).add(ledger_word(signal, kLedgerProduced), records);
 }
 
+AppendStatus Pass::set_baseline(ProcessIndex process, ByteSpan bytes) {
+  return state_->set_baseline(process, bytes);
+}
+
 void Pass::set_word(ProcessIndex process, ProcessWord word, std::uint64_t value) {
   state_->changes(process).set(kProcessGeneral + static_cast<std::uint32_t>(word), value);
 }
@@ -574,7 +663,7 @@ bool Pass::empty() const {
   for (std::size_t i = 0; i < state_->begun; ++i) {
     const Changes& change = *state_->processes[i];
     if (!change.added_words.empty() || !change.absolute.empty() || change.general_mask != 0 ||
-        !change.lanes.empty()) {
+        !change.lanes.empty() || change.baseline != nullptr) {
       return false;
     }
   }

@@ -93,6 +93,10 @@ class Pass {
                         std::uint64_t total);
   // Records that the agent made itself and appends in this pass: they count as written.
   void add_produced(ProcessIndex process, Signal signal, std::uint64_t records);
+  // What is collected of the process's metrics up to now, points of this pass included (rule 7). The
+  // bytes go to fresh pages at once; the commit of this pass switches to them and frees the old
+  // ones. full: no room, and nothing has changed; abandon() the pass and collect another time.
+  AppendStatus set_baseline(ProcessIndex process, ByteSpan bytes);
   void set_word(ProcessIndex process, ProcessWord word, std::uint64_t value);
   void add_word(ProcessIndex process, ProcessWord word, std::uint64_t delta);
 

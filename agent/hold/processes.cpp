@@ -94,7 +94,7 @@ ProcessIndex HoldCore::fold_oldest() {
     add(i);
   }
   for (auto counter = static_cast<std::uint32_t>(ProcessWord::corrupt_lanes);
-       counter <= static_cast<std::uint32_t>(ProcessWord::other_records); ++counter) {
+       counter <= static_cast<std::uint32_t>(ProcessWord::metrics_clamped); ++counter) {
     add(kProcessGeneral + counter);
   }
   set_process(oldest, kProcessState, kProcessFree);
@@ -163,6 +163,8 @@ Result<ProcessIndex> HoldCore::add_process(const ProcessIdentity& identity) {
     store_process(index, kProcessPidUid, identity.pid | std::uint64_t{identity.uid} << 32);
     store_process(index, kProcessStartTicks, identity.start_ticks);
     store_process(index, kProcessAdded, clock_ns(CLOCK_REALTIME));
+    store_process(index, kProcessBaseline,
+                  identity.met_before ? kBaselineLost | std::uint64_t{1} << 32 : 0);
     store_text(word(process_offset(index, kProcessService)), kServiceBytes, identity.service);
     store_text(word(process_offset(index, kProcessSegment)), kSegmentBytes, identity.segment);
     store_text(process.words.data() + kProcessService, kServiceBytes, identity.service);
@@ -196,14 +198,19 @@ Status HoldCore::retire_process(ProcessIndex index) {
   }
   set_process(index, kProcessState, kProcessGone);
   set_process(index, kProcessPositions, 0);
-  if (process.positions != nullptr) {
-    transaction.set(geometry.slot(process.positions->slot) + kSlotState * 8, 0);
+  set_process(index, kProcessBaseline, 0);
+  for (const Chain* chain : {process.positions, process.baseline}) {
+    if (chain != nullptr) {
+      transaction.set(geometry.slot(chain->slot) + kSlotState * 8, 0);
+    }
   }
   transaction.commit();
   TAILRACE_TEST_POINT("hold.process.retired");
-  if (process.positions != nullptr) {
-    release(*process.positions);
-    process.positions = nullptr;
+  for (Chain** chain : {&process.positions, &process.baseline}) {
+    if (*chain != nullptr) {
+      release(**chain);
+      *chain = nullptr;
+    }
   }
   process.lanes.clear();
   process.lanes.shrink_to_fit();
@@ -227,6 +234,13 @@ bool lanes_are_drained(const std::uint64_t* process_words) {
   return process_words[kProcessState] != kProcessLive ||
          process_words[kProcessGeneral + static_cast<std::uint32_t>(ProcessWord::phase)] >=
              static_cast<std::uint64_t>(ProcessPhase::drained);
+}
+
+BaselineState baseline_state(const std::uint64_t* process_words) {
+  const auto named = static_cast<std::uint32_t>(process_words[kProcessBaseline]);
+  return named == 0               ? BaselineState::none
+         : named == kBaselineLost ? BaselineState::lost
+                                  : BaselineState::kept;
 }
 
 ProcessInfo describe_process(ProcessIndex index, const std::uint64_t* words) {

@@ -76,7 +76,8 @@ void HoldCore::recover() {
   load_processes();
   load_chains();
   repair_pages();
-  load_positions();
+  load_owned();
+  find_losses();
   repair_ledgers();
   count_deaths();
   list_recovered();
@@ -144,6 +145,11 @@ bool HoldCore::load_slot(Chain& chain, std::uint64_t& pages_left) const {
         chain.bytes != lanes * 8 || chain.records != 0) {
       return false;
     }
+  } else if (kind == kKindBaseline) {
+    const std::uint64_t named = processes[process]->words[kProcessBaseline];
+    if (static_cast<std::uint32_t>(named) != chain.slot + 1 || chain.records != 0) {
+      return false;
+    }
   } else if (kind != kKindBatch && kind != kKindParked) {
     return false;
   }
@@ -195,13 +201,27 @@ void HoldCore::load_chains() {
     if (chain == nullptr) {
       continue;
     }
-    if (!chain->in_use || std::find(chain->pages.begin(), chain->pages.end(), PagePool::kNone) !=
-                              chain->pages.end()) {
+    if (!chain->in_use ||
+        std::find(chain->pages.begin(), chain->pages.end(), PagePool::kNone) !=
+            chain->pages.end() ||
+        (chain->kind == kKindBaseline && !baseline_is_whole(*chain))) {
       *chain = Chain();
       chain->slot = slot;
       free_damaged(slot);
     }
   }
+}
+
+// Nobody checks its bytes when they are sent, and a wrong one would repeat or hide what was counted.
+bool HoldCore::baseline_is_whole(const Chain& chain) const {
+  std::uint64_t sum = 0;
+  std::uint64_t left = chain.bytes;
+  for (const std::uint32_t index : chain.pages) {
+    const std::uint64_t part = std::min(left, kPageBytes);
+    sum = add_to_checksum(sum, {page(index), part});
+    left -= part;
+  }
+  return sum == chain.note;
 }
 
 void HoldCore::free_damaged(std::uint32_t slot) {
@@ -246,13 +266,17 @@ void HoldCore::repair_pages() {
   store_word(word(kHeaderProcessHigh * 8), process_high);
 }
 
-void HoldCore::load_positions() {
+void HoldCore::load_owned() {
   for (std::uint32_t slot = 0; slot < slot_high; ++slot) {
     Chain* chain = chains[slot].get();
     if (chain == nullptr || !chain->in_use) {
       continue;
     }
     Process& process = *processes[chain->key.process];
+    if (chain->kind == kKindBaseline) {
+      process.baseline = chain;
+      continue;
+    }
     if (chain->kind != kKindPositions) {
       ++process.chains;
       ++process.resumed;
@@ -267,12 +291,26 @@ void HoldCore::load_positions() {
       process.lanes[lane].position = *word(position_offset(process, lane));
     }
   }
+}
+
+// Of live processes, what they name and nobody found whole.
+void HoldCore::find_losses() {
   for (ProcessIndex i = kOthers + 1; i < process_high; ++i) {
     Process* process = processes[i].get();
-    if (process != nullptr && !process->gone() && process->positions == nullptr) {
+    if (process == nullptr || process->gone()) {
+      continue;
+    }
+    if (process->positions == nullptr) {
       recovery.lanes_lost.push_back(i);
       store_process(i, kProcessPositions, 0);
       TAILRACE_TEST_POINT("hold.start.lanes_lost");
+    }
+    if (process->baseline == nullptr &&
+        baseline_state(process->words.data()) == BaselineState::kept) {
+      recovery.baselines_lost.push_back(i);
+      const std::uint64_t times_lost = process->words[kProcessBaseline] >> 32;
+      store_process(i, kProcessBaseline, kBaselineLost | (times_lost + 1) << 32);
+      TAILRACE_TEST_POINT("hold.start.baseline_lost");
     }
   }
 }
@@ -312,7 +350,8 @@ void HoldCore::count_deaths() {
 void HoldCore::list_recovered() {
   for (std::uint32_t slot = 0; slot < slot_high; ++slot) {
     const Chain* chain = chains[slot].get();
-    if (chain == nullptr || !chain->in_use || chain->kind == kKindPositions) {
+    if (chain == nullptr || !chain->in_use ||
+        (chain->kind != kKindBatch && chain->kind != kKindParked)) {
       continue;
     }
     (chain->state == BatchState::open     ? recovery.open

@@ -128,6 +128,9 @@ void read_slots(const std::uint64_t* image, const Geometry& g,
       continue;
     }
     status.page_bytes_used += pages_of(slot_bytes(state)) * kPageBytes;
+    if (kind == kKindBaseline) {
+      owner->second.baseline_bytes += slot_bytes(state);
+    }
     if (kind != kKindBatch && kind != kKindParked) {
       continue;
     }
@@ -162,6 +165,8 @@ std::map<ProcessIndex, ProcessStatus> read_processes(const std::uint64_t* image,
     process.info = describe_process(static_cast<ProcessIndex>(i), words);
     process.others = i == kOthers;
     process.trouble = describe_trouble(words);
+    process.baseline = baseline_state(words);
+    process.baselines_lost = static_cast<std::uint32_t>(words[kProcessBaseline] >> 32);
     for (std::uint32_t signal = 0; signal < kLedgerSignals; ++signal) {
       process.ledger[signal] = load_ledger(words + kProcessLedger + signal * kLedgerWords);
       process.ledger[signal].judge_lanes(lanes_are_drained(words));

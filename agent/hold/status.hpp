@@ -34,6 +34,9 @@ struct ProcessStatus {
   Ledger ledger;
   std::uint32_t batches = 0;  // chains of any state
   std::uint64_t bytes = 0;
+  std::uint64_t baseline_bytes = 0;  // what is kept of its metrics, to make deltas from
+  BaselineState baseline = BaselineState::none;
+  std::uint32_t baselines_lost = 0;  // times that it was damaged, or gone with an earlier hold
   std::array<std::uint64_t, hold_layout::kProcessWordCount> words{};
   DrainTrouble trouble;
 };

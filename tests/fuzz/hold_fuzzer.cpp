@@ -55,6 +55,7 @@ const Image& seed_image() {
       }
       static_cast<void>(pass.park(*process, Signal::traces, 1, record, {1, 0}, 1));
       pass.set_position(*process, 0, 48);
+      static_cast<void>(pass.set_baseline(*process, record));
       pass.commit();
     }
     return image;
@@ -87,6 +88,18 @@ void use(Hold& hold) {
     }
   }
   require(hold.settle(outcomes).ok() && sum < ~std::uint64_t{0});
+  std::vector<std::byte> baseline;
+  for (const ProcessIndex process : hold.processes()) {
+    // Whole, or lost: a checksum stands between.
+    const BaselineState state = hold.baseline(process, baseline);
+    require((state == BaselineState::kept) == !baseline.empty());
+    Pass pass(hold);
+    require(pass.begin(process));
+    if (pass.set_baseline(process, std::as_bytes(std::span("next"))) == AppendStatus::appended) {
+      pass.commit();
+      require(hold.baseline(process, baseline) == BaselineState::kept && baseline.size() == 5);
+    }
+  }
   ProcessIdentity identity;
   identity.uuid[0] = 200;
   identity.lanes = 8;

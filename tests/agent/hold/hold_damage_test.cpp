@@ -42,7 +42,11 @@ class HoldDamage : public HoldFixture {
  protected:
   using Image = std::vector<std::uint64_t>;
 
-  // Two processes, six batches of three records, some closed, and a parked span.
+  static std::string baseline_text(std::uint8_t process) {
+    return std::string(9000, static_cast<char>('a' + process));
+  }
+
+  // Two processes, six batches of three records, some closed, a parked span and a baseline each.
   void fill() {
     Pass pass(*hold_);
     for (std::uint8_t p = 1; p <= 2; ++p) {
@@ -58,6 +62,7 @@ class HoldDamage : public HoldFixture {
       pass.set_position(process, 0, 72);
       pass.set_position(process, 1, 8);
       pass.set_written(process, Signal::traces, 10);
+      ASSERT_EQ(pass.set_baseline(process, bytes(baseline_text(p))), AppendStatus::appended);
       pass.commit();
     }
     std::vector<BatchInfo> open;
@@ -65,6 +70,11 @@ class HoldDamage : public HoldFixture {
     ASSERT_THAT(open, SizeIs(6));
     ASSERT_TRUE(hold_->close(open[0].id, {}).ok());
     ASSERT_TRUE(hold_->close(open[4].id, {}).ok());
+  }
+
+  void open_again() {
+    hold_ = nullptr;
+    open();
   }
 
   Image read() const {
@@ -128,7 +138,16 @@ class HoldDamage : public HoldFixture {
     ASSERT_TRUE(hold.close(appended.batch, {}).ok());
     EXPECT_EQ(text_of(hold, appended.batch), "new");
     EXPECT_TRUE(hold.settle(std::vector<Outcome>{{appended.batch, 1}}).ok());
+    // A baseline is what was written, or said to be lost; and the next one can be kept.
     for (const ProcessIndex process : hold.processes()) {
+      std::vector<std::byte> kept;
+      const BaselineState state = hold.baseline(process, kept);
+      EXPECT_EQ(state == BaselineState::kept, !kept.empty());
+      ASSERT_TRUE(pass.begin(process));
+      ASSERT_EQ(pass.set_baseline(process, bytes("next")), AppendStatus::appended);
+      pass.commit();
+      EXPECT_EQ(hold.baseline(process, kept), BaselineState::kept);
+      EXPECT_EQ(kept.size(), 4u);
       for (const SignalLedger& ledger : hold.ledger(process)) {
         EXPECT_LE(ledger.imbalance(), 0);
       }
@@ -200,6 +219,69 @@ TEST_F(HoldDamage, BatchThatLacksAPageIsFreedAndItsRecordsBooked) {
   expect_usable(*hold_);
 }
 
+// Of both processes: 'k'ept as written, 'l'ost, or what should not be.
+std::string baselines_of(const Hold& hold) {
+  std::string states;
+  for (const ProcessIndex process : hold.processes()) {
+    std::vector<std::byte> kept;
+    const BaselineState state = hold.baseline(process, kept);
+    const auto number = static_cast<char>(hold.process(process).identity.uuid[0]);
+    const bool as_written =
+        kept.size() == 9000 && std::all_of(kept.begin(), kept.end(), [&](std::byte byte) {
+          return static_cast<char>(byte) == 'a' + number;
+        });
+    states += state == BaselineState::kept && as_written      ? 'k'
+              : state == BaselineState::lost && kept.empty() ? 'l'
+                                                             : '?';
+  }
+  return states;
+}
+
+TEST_F(HoldDamage, DamagedBaselineIsSaidAndLostForEver) {
+  const std::vector<std::pair<const char*, std::function<void(Image&)>>> damages = {
+      {"a page", [](Image& image) { page_word_of(image, kKindBaseline) = 0; }},
+      {"a byte",
+       [](Image& image) {
+         const Geometry g = geometry_of(image.size() * 8);
+         std::uint64_t& word = page_word_of(image, kKindBaseline);
+         const auto page = static_cast<std::uint64_t>(&word - &image[g.page_word(0) / 8]);
+         image[g.page(page) / 8 + 17] ^= 4;
+       }},
+      {"its name",
+       [](Image& image) {
+         const Geometry g = geometry_of(image.size() * 8);
+         image[g.process(1) / 8 + kProcessBaseline] += 1;
+       }},
+      {"its slot", [](Image& image) {
+         const Geometry g = geometry_of(image.size() * 8);
+         image[g.slot(page_slot(page_word_of(image, kKindBaseline))) / 8] = 0;
+       }}};
+  for (const auto& [what, damage] : damages) {
+    reset(kBytes);
+    fill();
+    EXPECT_EQ(baselines_of(*hold_), "kk");
+    change(damage);
+    open();
+    EXPECT_FALSE(hold_->recovery().renewed) << what;
+    EXPECT_EQ(hold_->recovery().baselines_lost, std::vector<ProcessIndex>{1}) << what;
+    EXPECT_EQ(baselines_of(*hold_), "lk") << what;
+    EXPECT_EQ(hold_->recovery().records_damaged, 0u) << what;
+    // The agent after the next still knows it, and does not find it a second time.
+    open_again();
+    EXPECT_TRUE(hold_->recovery().baselines_lost.empty()) << what;
+    EXPECT_EQ(baselines_of(*hold_), "lk") << what;
+    const auto status = read_status(path_);
+    ASSERT_TRUE(status.ok());
+    EXPECT_EQ(status->processes[0].baselines_lost, 1u) << what;
+    EXPECT_EQ(status->processes[0].baseline, BaselineState::lost) << what;
+    EXPECT_EQ(status->processes[1].baseline_bytes, 9000u) << what;
+    expect_usable(*hold_);
+    const auto later = read_status(path_);
+    ASSERT_TRUE(later.ok());
+    EXPECT_EQ(later->processes[0].baselines_lost, 1u) << "a loss stays counted: " << what;
+  }
+}
+
 TEST_F(HoldDamage, LostPositionsAreSaidAndMadeAnew) {
   fill();
   change([](Image& image) { page_word_of(image, kKindPositions) = 0; });
@@ -220,6 +302,7 @@ TEST_F(HoldDamage, RepairMayBeKilledAtEveryStore) {
   change([](Image& image) {
     page_word_of(image, kKindBatch) = 0;
     page_word_of(image, kKindPositions) = 0;
+    page_word_of(image, kKindBaseline) = 0;
     const Geometry g = geometry_of(image.size() * 8);
     image[g.process(7) / 8] = 77;                      // a process in no state there is
     image[g.slot(20) / 8] = pack_slot_state(9, 9, 9);  // a chain of nobody
@@ -227,7 +310,8 @@ TEST_F(HoldDamage, RepairMayBeKilledAtEveryStore) {
   const Image damaged = read();
   int killed = 0;
   for (const char* point : {"hold.start.free", "hold.start.page", "hold.start.book",
-                            "hold.start.process", "hold.start.lanes_lost", "hold.start.life"}) {
+                            "hold.start.process", "hold.start.lanes_lost",
+                            "hold.start.baseline_lost", "hold.start.life"}) {
     for (int hit = 1; hit <= 3; ++hit) {
       change([&](Image& image) { image = damaged; });
       const pid_t child = ::fork();
@@ -249,12 +333,13 @@ TEST_F(HoldDamage, RepairMayBeKilledAtEveryStore) {
             hold_->ledger(process)[0].dropped[static_cast<std::size_t>(DropReason::hold_damaged)];
       }
       EXPECT_EQ(booked, 3u) << point << " hit " << hit;
+      EXPECT_EQ(baselines_of(*hold_), "lk") << point << " hit " << hit;
       EXPECT_EQ(hold_->recovery().open.size() + hold_->recovery().closed.size(), 5u);
       expect_usable(*hold_);
       hold_ = nullptr;
     }
   }
-  EXPECT_GE(killed, 8);
+  EXPECT_GE(killed, 10);
 }
 
 TEST_F(HoldDamage, UnknownVersionIsKeptAsideAndAHoldMadeAnew) {

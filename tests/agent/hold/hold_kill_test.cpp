@@ -302,7 +302,7 @@ TEST_P(KillMatrixMistakes, IsCaught) {
 }
 
 std::string mistake_name(Mutation mistake) {
-  static const std::array<const char*, 11> kNames = {"None",
+  static const std::array<const char*, 14> kNames = {"None",
                                                      "PositionBeforeCommit",
                                                      "PagesBeforeSettlement",
                                                      "PagesNotClearedAtStart",
@@ -312,7 +312,10 @@ std::string mistake_name(Mutation mistake) {
                                                      "ClearBeforeApply",
                                                      "PageWordAfterCommit",
                                                      "BookedBeforeJoin",
-                                                     "FirstPositionForgotten"};
+                                                     "FirstPositionForgotten",
+                                                     "BaselineBeforePoints",
+                                                     "PointsBeforeBaseline",
+                                                     "BaselineFreedEarly"};
   return kNames.at(static_cast<std::size_t>(mistake));
 }
 
@@ -322,7 +325,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Mutation::pages_not_cleared_at_start, Mutation::settle_in_two,
                       Mutation::valid_before_entries, Mutation::deltas_in_log,
                       Mutation::clear_before_apply, Mutation::page_word_after_commit,
-                      Mutation::booked_before_join, Mutation::first_position_forgotten),
+                      Mutation::booked_before_join, Mutation::first_position_forgotten,
+                      Mutation::baseline_before_points, Mutation::points_before_baseline,
+                      Mutation::baseline_freed_early),
     [](const ::testing::TestParamInfo<Mutation>& each) { return mistake_name(each.param); });
 
 }  // namespace

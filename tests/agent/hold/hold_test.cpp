@@ -642,6 +642,81 @@ TEST(ShareOut, GivesLargestRemaindersFirstAndNeverMoreThanAPartHas) {
 
 // --- attempts
 
+std::pair<BaselineState, std::string> baseline_of(const Hold& hold, ProcessIndex process) {
+  std::vector<std::byte> kept;
+  const BaselineState state = hold.baseline(process, kept);
+  return {state, {reinterpret_cast<const char*>(kept.data()), kept.size()}};
+}
+
+TEST_F(HoldTest, BaselineComesWithTheCommitAndIsFoundByTheNextAgent) {
+  const ProcessIndex process = add();
+  Pass pass(*hold_);
+  EXPECT_EQ(baseline_of(*hold_, process), std::pair(BaselineState::none, std::string()));
+  ASSERT_TRUE(pass.begin(process));
+  const std::string first(10000, 'a');
+  EXPECT_EQ(pass.set_baseline(process, bytes(first)), AppendStatus::appended);
+  EXPECT_FALSE(pass.empty());
+  EXPECT_EQ(baseline_of(*hold_, process).first, BaselineState::none) << "before the commit";
+  pass.commit();
+  EXPECT_EQ(baseline_of(*hold_, process), std::pair(BaselineState::kept, first));
+  reopen(&pass);
+  EXPECT_EQ(baseline_of(*hold_, process), std::pair(BaselineState::kept, first));
+  EXPECT_TRUE(hold_->recovery().baselines_lost.empty());
+}
+
+TEST_F(HoldTest, BaselineIsReplacedAndItsPagesGivenBack) {
+  const ProcessIndex process = add();
+  Pass pass(*hold_);
+  const std::uint64_t before = hold_->occupancy().bytes_used;
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(pass.begin(process));
+    ASSERT_EQ(pass.set_baseline(process, bytes("replaced within its pass")), AppendStatus::appended);
+    ASSERT_EQ(pass.set_baseline(process, bytes(std::string(9000, static_cast<char>('a' + i % 26)))),
+              AppendStatus::appended);
+    if (i % 3 == 2) {
+      pass.abandon();
+    } else {
+      pass.commit();
+    }
+  }
+  EXPECT_EQ(hold_->occupancy().bytes_used - before, 3 * 4096u);
+  EXPECT_EQ(baseline_of(*hold_, process).second, std::string(9000, static_cast<char>('a' + 199 % 26)));
+  ASSERT_TRUE(hold_->retire(process).ok());
+  EXPECT_EQ(hold_->occupancy().bytes_used, 0u);
+}
+
+TEST_F(HoldTest, BaselineThatDoesNotFitLeavesTheOldOne) {
+  const ProcessIndex process = add();
+  Pass pass(*hold_);
+  ASSERT_TRUE(pass.begin(process));
+  ASSERT_EQ(pass.set_baseline(process, bytes("old")), AppendStatus::appended);
+  pass.commit();
+  ASSERT_TRUE(pass.begin(process));
+  EXPECT_EQ(pass.set_baseline(process, bytes(std::string(kBytes, 'x'))), AppendStatus::oversize);
+  pass.abandon();
+  std::uint64_t route = 0;
+  AppendStatus status = AppendStatus::appended;
+  while (status == AppendStatus::appended) {
+    ASSERT_TRUE(pass.begin(process));
+    status = pass.append(key(process, ++route), {}, 0, bytes(std::string(4000, 'y')), {}).status;
+    pass.commit();
+  }
+  ASSERT_TRUE(pass.begin(process));
+  EXPECT_EQ(pass.set_baseline(process, bytes("new")), AppendStatus::full);
+  pass.abandon();
+  EXPECT_EQ(baseline_of(*hold_, process), std::pair(BaselineState::kept, std::string("old")));
+}
+
+TEST_F(HoldTest, ProcessMetByAnEarlierHoldHasLostItsBaseline) {
+  ProcessIdentity met = identity(1, 16);
+  met.met_before = true;
+  const auto process = hold_->add(met);
+  ASSERT_TRUE(process.ok());
+  EXPECT_EQ(baseline_of(*hold_, *process).first, BaselineState::lost);
+  reopen();
+  EXPECT_EQ(baseline_of(*hold_, *process).first, BaselineState::lost);
+}
+
 TEST_F(HoldTest, DeathInsideAPassIsSaidToTheNextAgent) {
   const ProcessIndex process = add();
   EXPECT_EQ(hold_->trouble(process).deaths, 0u);

@@ -11,7 +11,6 @@
 #include <mutex>
 #include <optional>
 #include <random>
-#include <set>
 #include <sstream>
 #include <thread>
 
@@ -28,6 +27,8 @@ constexpr std::uint64_t kHoldBytes = 512 * 1024;
 constexpr std::uint64_t kRecordStep = 8;  // of lane positions
 constexpr std::uint32_t kHeadMagic = 0x44414548;
 constexpr std::uint32_t kRecordMagic = 0x44524352;
+constexpr std::uint32_t kPointMagic = 0x544e4f50;
+constexpr std::uint32_t kBaselineMagic = 0x45534142;
 
 // --- the records, which anybody can tell by their place alone
 
@@ -49,6 +50,9 @@ std::uint64_t hash_of(const World& world, const Place& place, std::uint64_t salt
 
 enum class Fate { batch, parked, part, filtered };
 Fate fate_of(const World& world, const Place& place) {
+  if (place.lane == kMetricLane) {
+    return Fate::batch;
+  }
   const std::uint64_t number = hash_of(world, place, 1) % 16;
   return number == 0   ? Fate::filtered
          : number <= 2 ? Fate::parked
@@ -62,6 +66,9 @@ std::uint32_t weight_of(const World& world, const Place& place) {
   return fate_of(world, place) == Fate::part ? 0 : 1;
 }
 Signal signal_of(const World& world, const Place& place) {
+  if (place.lane == kMetricLane) {
+    return Signal::metrics;
+  }
   const Fate fate = fate_of(world, place);
   return fate == Fate::batch && hash_of(world, place, 3) % 3 == 0 ? Signal::logs : Signal::traces;
 }
@@ -70,7 +77,7 @@ struct RecordHead {
   std::uint32_t magic;
   std::uint32_t size;
   Place place;
-  std::uint32_t filler;
+  std::uint32_t until;  // of a point: the unit behind its last one; else 0
 };
 
 std::string record_of(const World& world, const Place& place) {
@@ -82,15 +89,59 @@ std::string record_of(const World& world, const Place& place) {
   return text;
 }
 
+// Units [from, until) of a process's counter.
+std::string point_of(const World& world, std::uint32_t process, std::uint32_t from,
+                     std::uint32_t until) {
+  const Place place{process, kMetricLane, from};
+  const std::uint64_t dice = hash_of(world, place, 6);
+  std::string text(sizeof(RecordHead) + dice % 1500, static_cast<char>('A' + dice % 26));
+  const RecordHead head{kPointMagic, static_cast<std::uint32_t>(text.size()), place, until};
+  std::memcpy(text.data(), &head, sizeof head);
+  return text;
+}
+
+struct BaselineHead {
+  std::uint32_t magic;
+  std::uint32_t process;
+  std::uint64_t value;
+};
+std::string baseline_of(const World& world, std::uint32_t process, std::uint64_t value) {
+  const std::uint64_t dice = hash_of(world, {process, kMetricLane, 0}, 7 + value);
+  std::string text(sizeof(BaselineHead) + dice % 9000, static_cast<char>('0' + dice % 10));
+  const BaselineHead head{kBaselineMagic, process, value};
+  std::memcpy(text.data(), &head, sizeof head);
+  return text;
+}
+
+// The value a baseline says; nullopt if it is not one of that process.
+std::optional<std::uint64_t> value_of(const World& world, std::uint32_t process,
+                                      const std::string& text) {
+  BaselineHead head{};
+  if (text.size() < sizeof head) {
+    return std::nullopt;
+  }
+  std::memcpy(&head, text.data(), sizeof head);
+  if (head.value > kWorldRecords || text != baseline_of(world, process, head.value)) {
+    return std::nullopt;
+  }
+  return head.value;
+}
+
 struct BatchHead {
   std::uint32_t magic;
   std::uint32_t size;  // patched when the batch is closed; 0 while it is open
 };
 
+// A record, or a unit of a point: the first one counts as the point.
+struct Found {
+  Place place;
+  std::uint32_t weight = 0;
+};
+
 // The records of a chain's bytes; nullopt with a reason if they are not what was written.
-std::optional<std::vector<Place>> parse(const World& world, const std::string& text, bool has_head,
+std::optional<std::vector<Found>> parse(const World& world, const std::string& text, bool has_head,
                                         bool closed, std::string& why) {
-  std::vector<Place> places;
+  std::vector<Found> places;
   std::size_t at = 0;
   if (has_head) {
     BatchHead head{};
@@ -112,13 +163,20 @@ std::optional<std::vector<Place>> parse(const World& world, const std::string& t
       return std::nullopt;
     }
     std::memcpy(&head, text.data() + at, sizeof head);
-    if (head.magic != kRecordMagic || head.place.process >= kWorldProcesses ||
-        head.place.lane >= kWorldLanes || head.place.record >= kWorldRecords ||
-        text.compare(at, head.size, record_of(world, head.place)) != 0) {
+    const bool point = head.magic == kPointMagic && head.place.lane == kMetricLane &&
+                       head.place.record < head.until && head.until <= kWorldRecords;
+    if ((!point && (head.magic != kRecordMagic || head.place.lane >= kWorldLanes)) ||
+        head.place.process >= kWorldProcesses || head.place.record >= kWorldRecords ||
+        text.compare(at, head.size,
+                     point ? point_of(world, head.place.process, head.place.record, head.until)
+                           : record_of(world, head.place)) != 0) {
       why = "byte " + std::to_string(at) + " is not the record that was written";
       return std::nullopt;
     }
-    places.push_back(head.place);
+    places.push_back({head.place, point ? 1 : weight_of(world, head.place)});
+    for (std::uint32_t unit = head.place.record + 1; point && unit < head.until; ++unit) {
+      places.push_back({{head.place.process, kMetricLane, unit}, 0});
+    }
     at += head.size;
   }
   return places;
@@ -187,13 +245,15 @@ class Worker {
   void run() {
     take_up();
     for (int idle = 0; !finished() && idle < 100000; ++idle) {
-      const std::uint64_t dice = random_() % 10;
+      const std::uint64_t dice = random_() % 12;
       if (dice < 5) {
         drain();
       } else if (dice < 7) {
         close_some(false);
-      } else {
+      } else if (dice < 10) {
         send();
+      } else {
+        collect();
       }
       retire();
     }
@@ -230,7 +290,7 @@ class Worker {
         std::string why;
         const auto places = parse(world_, text_of(hold_, info.id), false, false, why);
         if (info.key.process == mine.index && places && places->size() == 1) {
-          mine.parked.emplace_back(info.id, places->front());
+          mine.parked.emplace_back(info.id, places->front().place);
         }
       }
     }
@@ -351,6 +411,65 @@ class Worker {
                             weight_of(world_, place), parked);
   }
 
+  std::uint64_t collected(const Mine& mine) {
+    std::vector<std::byte> bytes;
+    if (hold_.baseline(mine.index, bytes) == BaselineState::none) {
+      return 0;
+    }
+    const auto value = value_of(world_, mine.number,
+                                {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    if (!value) {
+      shared_.complain("the baseline read back is none");
+    }
+    return value.value_or(0);
+  }
+
+  // What the counter gained since the baseline, as one point or two in different batches.
+  void collect() {
+    Mine* mine = pick();
+    if (mine == nullptr || !ensure(*mine)) {
+      return;
+    }
+    const std::uint64_t from = collected(*mine);
+    const std::uint64_t now =
+        std::min<std::uint64_t>(kWorldRecords, world_.counter[mine->number] + random_() % 8);
+    world_.counter[mine->number] = now;
+    if (now == from) {
+      return;
+    }
+    if (!pass_.begin(mine->index)) {
+      shared_.complain("a pass of one process does not begin");
+      return;
+    }
+    const BatchHead head{kHeadMagic, 0};
+    const std::uint64_t middle = random_() % 2 == 0 ? from + (now - from) / 2 : from;
+    AppendStatus status = AppendStatus::appended;
+    for (const auto& [begin, end] : {std::pair(from, middle), std::pair(middle, now)}) {
+      if (begin == end || status != AppendStatus::appended) {
+        continue;
+      }
+      const std::string point = point_of(world_, mine->number, static_cast<std::uint32_t>(begin),
+                                         static_cast<std::uint32_t>(end));
+      status = pass_
+                   .append({mine->index, Signal::metrics, 1, begin % 2},
+                           std::as_bytes(std::span(&head, 1)), 0, bytes_of(point), {})
+                   .status;
+      pass_.add_produced(mine->index, Signal::metrics, 1);
+    }
+    if (status == AppendStatus::appended) {
+      status = pass_.set_baseline(mine->index, bytes_of(baseline_of(world_, mine->number, now)));
+    }
+    if (status != AppendStatus::appended || random_() % 16 == 0) {
+      pass_.abandon();
+      if (status == AppendStatus::full) {
+        make_room();
+      }
+      return;
+    }
+    pass_.commit();
+    world_.tail[mine->number][kMetricLane] = now * kRecordStep;
+  }
+
   void join_some(Mine& mine) {
     joined_.clear();
     for (const auto& [id, place] : mine.parked) {
@@ -423,7 +542,7 @@ class Worker {
     }
     hold_.begin_send(request);
     std::vector<Outcome> outcomes;
-    std::vector<Place> sent;
+    std::vector<Found> sent;
     const bool answered = random_() % 4 != 0;
     for (const BatchId id : request) {
       std::string why;
@@ -435,16 +554,18 @@ class Worker {
       Outcome outcome;
       outcome.batch = id;
       outcome.grpc_code = 3;
-      for (const Place& place : *places) {
+      for (const Found& found : *places) {
+        const Place& place = found.place;
         World::Record& record = world_.records[place.process][place.lane][place.record];
         const std::uint64_t dice = random_() % 20;
         record.outcome = dice == 0 ? 'R' : dice == 1 ? 'X' : 'D';
-        if (weight_of(world_, place) != 0) {
+        if (found.weight != 0) {
+          record.begins = true;
           ++(dice == 0 ? outcome.rejected : dice == 1 ? outcome.dropped : outcome.delivered);
         }
         ++record.sent;
         record.allowed = static_cast<std::uint8_t>(record.allowed + (answered ? 0 : 1));
-        sent.push_back(place);
+        sent.push_back(found);
       }
       outcomes.push_back(outcome);
     }
@@ -457,7 +578,7 @@ class Worker {
     if (const Status settled = hold_.settle(outcomes); !settled) {
       shared_.complain(settled.error().sentence);
     }
-    for (const Place& place : sent) {
+    for (const auto& [place, weight] : sent) {
       world_.records[place.process][place.lane][place.record].booked = true;
     }
   }
@@ -471,12 +592,13 @@ class Worker {
       for (std::uint32_t lane = 0; lane < kWorldLanes; ++lane) {
         drained &= hold_.position(mine.index, lane) == kWorldRecords * kRecordStep;
       }
+      drained = drained && collected(mine) == kWorldRecords;
       if (!drained) {
         continue;
       }
       close_some(true);
       const Ledger ledger = hold_.ledger(mine.index);
-      if (ledger[0].held + ledger[1].held == 0 && hold_.retire(mine.index).ok()) {
+      if (ledger[0].held + ledger[1].held + ledger[2].held == 0 && hold_.retire(mine.index).ok()) {
         mine.retired = true;
         world_.retired[mine.number] = true;
       }
@@ -505,7 +627,7 @@ std::string run_agent(World& world, const std::string& path) {
     return opened.error().sentence;
   }
   Hold& hold = **opened;
-  if (hold.recovery().chains_damaged != 0 || hold.recovery().records_damaged != 0 ||
+  if (!hold.recovery().baselines_lost.empty() || hold.recovery().chains_damaged != 0 || hold.recovery().records_damaged != 0 ||
       hold.recovery().renewed) {
     return "the agent found damage: " + hold.recovery().damage;
   }
@@ -571,7 +693,8 @@ class Look {
   struct Entry {
     std::uint32_t number = kWorldProcesses;
     bool gone = false;
-    std::array<std::uint64_t, kWorldLanes> positions{};
+    std::array<std::uint64_t, kWorldRows> positions{};  // and the baseline
+    bool baseline_found = false;
     std::array<std::uint64_t, kProcessWords> words{};
     std::array<std::uint64_t, 3> held{};
   };
@@ -679,6 +802,11 @@ class Look {
       text.resize(size);
       read_chain(slot, words, text);
     }
+    for (const auto& [index, entry] : entries_) {
+      if (entry.words[kProcessBaseline] != 0 && !entry.baseline_found) {
+        complain("the baseline of process " + std::to_string(entry.number) + " is lost");
+      }
+    }
   }
 
   void read_chain(std::uint32_t slot, const std::uint64_t* words, const std::string& text) {
@@ -692,6 +820,15 @@ class Look {
       std::memcpy(entry->second.positions.data(), text.data(), kWorldLanes * 8);
       return;
     }
+    if (kind == kKindBaseline) {
+      const auto value = value_of(world_, entry->second.number, text);
+      if (!value || entry->second.words[kProcessBaseline] != slot + 1) {
+        complain("slot " + std::to_string(slot) + " is a baseline of nobody");
+      }
+      entry->second.positions[kMetricLane] = value.value_or(0) * kRecordStep;
+      entry->second.baseline_found = true;
+      return;
+    }
     if (finished_) {
       complain("slot " + std::to_string(slot) + " leaked");
     }
@@ -703,12 +840,12 @@ class Look {
       return;
     }
     std::uint32_t records = 0;
-    for (const Place& place : *places) {
-      records += weight_of(world_, place);
+    for (const auto& [place, weight] : *places) {
+      records += weight;
       if (place.process != entry->second.number) {
         complain("slot " + std::to_string(slot) + " has another process's record");
       }
-      if (!found_.insert(place).second) {
+      if (!found_.emplace(place, weight).second) {
         complain("record " + name(place) + " is in two chains");
       }
     }
@@ -729,8 +866,8 @@ class Look {
     for (std::uint32_t p = 0; p < kWorldProcesses; ++p) {
       const auto index = by_number_.find(p);
       const Entry* entry = index == by_number_.end() ? nullptr : &entries_.at(index->second);
-      std::array<SignalLedger, 2> expected{};
-      for (std::uint32_t lane = 0; lane < kWorldLanes; ++lane) {
+      std::array<SignalLedger, 3> expected{};
+      for (std::uint32_t lane = 0; lane < kWorldRows; ++lane) {
         const std::uint64_t committed = entry == nullptr ? 0
                                         : entry->gone    ? kWorldRecords * kRecordStep
                                                          : entry->positions[lane];
@@ -752,10 +889,11 @@ class Look {
   }
 
   void judge_record(const Place& place, std::uint64_t committed,
-                    std::array<SignalLedger, 2>& expected) {
+                    std::array<SignalLedger, 3>& expected) {
     World::Record& record = world_.records[place.process][place.lane][place.record];
     const std::uint64_t position = place.record * kRecordStep;
-    const bool held = found_.count(place) != 0;
+    const auto in_chain = found_.find(place);
+    const bool held = in_chain != found_.end();
     if (position >= committed) {
       if (held || record.sent != 0) {
         complain("record " + name(place) + " is here and still in its lane");
@@ -763,7 +901,10 @@ class Look {
       return;
     }
     SignalLedger& ledger = expected[static_cast<std::size_t>(signal_of(world_, place))];
-    const std::uint32_t weight = weight_of(world_, place);
+    const std::uint32_t weight = place.lane != kMetricLane ? weight_of(world_, place)
+                                 : held                    ? in_chain->second
+                                 : record.begins           ? 1
+                                                           : 0;
     ledger.seen += weight;
     ledger.held += held ? weight : 0;
     if (record.sent > 1 + record.allowed) {
@@ -801,8 +942,8 @@ class Look {
   }
 
   void judge_ledger(std::uint32_t process, const Entry& entry,
-                    const std::array<SignalLedger, 2>& expected) {
-    for (std::uint32_t signal = 0; signal < 2; ++signal) {
+                    const std::array<SignalLedger, 3>& expected) {
+    for (std::uint32_t signal = 0; signal < 3; ++signal) {
       const std::uint64_t* words = entry.words.data() + kProcessLedger + signal * kLedgerWords;
       const SignalLedger& want = expected[signal];
       const auto compare = [&](const char* what, std::uint64_t is, std::uint64_t should) {
@@ -812,6 +953,7 @@ class Look {
         }
       };
       compare("seen", words[kLedgerSeen], want.seen);
+      compare("produced", words[kLedgerProduced], signal == 2 ? want.seen : 0);
       compare("delivered", words[kLedgerDelivered], want.delivered);
       compare("rejected", words[kLedgerRejected], want.rejected);
       compare("held", entry.held[signal], want.held);
@@ -838,10 +980,10 @@ class Look {
         complain("status shows a process that is not there");
         continue;
       }
-      for (std::size_t signal = 0; signal < 2; ++signal) {
+      for (std::size_t signal = 0; signal < 3; ++signal) {
         const SignalLedger& ledger = process.ledger[signal];
         // Until the first commit of a process its counters are unknown.
-        if (ledger.imbalance() != 0 || (ledger.shim_written != 0 && ledger.unaccounted() != 0) ||
+        if (ledger.imbalance() != 0 || (ledger.written() != 0 && ledger.unaccounted() != 0) ||
             ledger.held != entry->second.held[signal]) {
           complain("status: process " + std::to_string(process.info.index) + " does not balance");
         }
@@ -857,7 +999,7 @@ class Look {
   std::map<std::uint32_t, Entry> entries_;  // by table index
   std::map<std::uint32_t, std::uint32_t> by_number_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> pages_;  // (slot, index) → page
-  std::set<Place> found_;
+  std::map<Place, std::uint32_t> found_;  // and its weight
   std::vector<std::string> wrong_;
 };
 

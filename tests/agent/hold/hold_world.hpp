@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The world around a hold, for tests that kill: applications whose lanes are full of known records,
-// an agent that drains, parks, joins, closes, sends, settles and retires at random, and a
+// an agent that drains, parks, joins, collects, closes, sends, settles and retires at random, and a
 // Collector. World lies in memory shared with the agent's process, so it outlives it; the agent
 // alone has the hold.
 //
@@ -20,6 +20,10 @@ namespace tailrace::agent {
 inline constexpr std::uint32_t kWorldProcesses = 6;
 inline constexpr std::uint32_t kWorldLanes = 2;
 inline constexpr std::uint32_t kWorldRecords = 40;  // a lane
+// A process's counter is judged as one lane more: its units are the records, a collection takes those
+// beyond its baseline, and one point covers several.
+inline constexpr std::uint32_t kMetricLane = kWorldLanes;
+inline constexpr std::uint32_t kWorldRows = kWorldLanes + 1;
 
 struct World {
   struct Record {
@@ -28,13 +32,15 @@ struct World {
         allowed;                // how often it may have come more than once: requests never booked
     std::atomic<char> outcome;  // decided before it is settled: D, R or X
     std::atomic<bool> booked;   // settle() had returned
+    std::atomic<bool> begins;   // the unit with which a point that was sent begins
   };
   std::uint64_t seed;
   std::uint32_t threads;
-  std::atomic<std::uint64_t> tail[kWorldProcesses][kWorldLanes];  // commit() had returned
-  std::atomic<std::uint64_t> settled[kWorldProcesses][kWorldLanes];
+  std::atomic<std::uint64_t> tail[kWorldProcesses][kWorldRows];  // commit() had returned
+  std::atomic<std::uint64_t> settled[kWorldProcesses][kWorldRows];
+  std::atomic<std::uint64_t> counter[kWorldProcesses];  // what the application added, at most kWorldRecords
   std::atomic<bool> retired[kWorldProcesses];
-  Record records[kWorldProcesses][kWorldLanes][kWorldRecords];
+  Record records[kWorldProcesses][kWorldRows][kWorldRecords];
   std::atomic<std::uint32_t> starts;
 };
 

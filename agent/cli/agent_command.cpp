@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/cli/commands.hpp"
@@ -16,8 +17,9 @@ struct Raw {
   std::string endpoint;
   std::string headers;
   std::int64_t timeout_ms = -1;
-  std::int64_t linger_ms = 200;
-  std::int64_t background_linger_ms = 2000;
+  std::optional<std::int64_t> linger_ms;
+  std::optional<std::int64_t> background_linger_ms;
+  std::optional<std::uint32_t> batch_records;
   std::int64_t shutdown_ms = 5000;
   std::int64_t retry_age_s = 0;
 };
@@ -27,9 +29,14 @@ int run(Raw& raw) {
   if (!raw.endpoint.empty()) options.endpoint = raw.endpoint;
   if (!raw.headers.empty()) options.headers = raw.headers;
   if (raw.timeout_ms >= 0) options.timeout_ms = static_cast<std::uint64_t>(raw.timeout_ms);
-  options.batch.linger[static_cast<std::size_t>(QueueClass::normal)] = std::chrono::milliseconds(raw.linger_ms);
-  options.batch.linger[static_cast<std::size_t>(QueueClass::background)] =
-      std::chrono::milliseconds(raw.background_linger_ms);
+  const auto linger = [&options](QueueClass queue, const std::optional<std::int64_t>& given_ms) {
+    if (given_ms) options.batch.linger[static_cast<std::size_t>(queue)] = std::chrono::milliseconds(*given_ms);
+    return given_ms.has_value();
+  };
+  options.linger_given = linger(QueueClass::normal, raw.linger_ms);
+  options.background_linger_given = linger(QueueClass::background, raw.background_linger_ms);
+  options.batch_records_given = raw.batch_records.has_value();
+  if (raw.batch_records) options.batch.records = *raw.batch_records;
   options.shutdown = std::chrono::milliseconds(raw.shutdown_ms);
   options.retry_age = std::chrono::seconds(raw.retry_age_s);
   const Status ran = run_agent(options);
@@ -67,7 +74,7 @@ void add_agent_command(CLI::App& app, Action& action) {
       ->transform(bytes)
       ->check(CLI::Range(std::uint64_t{4096}, std::uint64_t{64} << 20))
       ->default_str("512KiB");
-  verb->add_option("--batch-records", options.batch.records, "or at this many records")
+  verb->add_option("--batch-records", raw->batch_records, "or at this many records")
       ->check(CLI::PositiveNumber)
       ->default_str("4096");
   verb->add_option("--linger", raw->linger_ms, "or after this many milliseconds, for normal records")

@@ -86,7 +86,7 @@ enum class ProcessWord : std::uint8_t {
   metrics_unrecorded = 12,  // as the shim counts them: no series was left for the call
   metrics_invalid = 13,     // NaN, infinities, negative adds
   metrics_clamped = 14,     // recorded in a histogram's last bucket
-  spare15 = 15,
+  hints_refused = 15,       // settings of the process that are not obeyed as they stand
 };
 enum class ProcessPhase : std::uint64_t {
   live = 0,

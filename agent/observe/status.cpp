@@ -245,6 +245,7 @@ std::string status_json(const HoldStatus& status, const std::string& path) {
                                  {"corrupt_lanes", word(ProcessWord::corrupt_lanes)},
                                  {"cut_parts", word(ProcessWord::cut_parts)},
                                  {"truncated", word(ProcessWord::truncated)},
+                                 {"hints_refused", word(ProcessWord::hints_refused)},
                                  {"ledger", signals_object(process.ledger, true)}});
   }
   // A service may have any bytes for a name: what is not UTF-8 is replaced, never an exception.

@@ -86,6 +86,7 @@ class Agent {
  private:
   Status open_directory_and_hold();
   Status configure_export();
+  void read_own_hints();
   void take_up_recovered();
   void start_threads();
   void scan();
@@ -96,6 +97,7 @@ class Agent {
   const AgentOptions& options_;
   StopSignals signals_;
   HostFacts host_ = HostFacts::read();
+  ProcessHints own_hints_;
   std::optional<ViewerProcess> viewer_;
   std::unique_ptr<Directory> directory_;
   std::string hold_path_;
@@ -113,6 +115,7 @@ Status Agent::start() {
   FaultGuard::install();
   if (Status status = open_directory_and_hold(); !status.ok()) return status;
   if (Status status = configure_export(); !status.ok()) return status;
+  read_own_hints();
   take_up_recovered();
   start_threads();
   scan();
@@ -209,6 +212,12 @@ Status Agent::configure_export() {
   return {};
 }
 
+void Agent::read_own_hints() {
+  HintsReport report = own_hints();
+  for (const std::string& warning : report.warnings) spdlog::warn("{}", warning);
+  own_hints_ = report.hints;
+}
+
 // What an earlier agent held goes out like everything else, after its shape was checked once.
 void Agent::take_up_recovered() {
   const auto sound = [this](const BatchInfo& batch, otlp::BatchState state) {
@@ -279,7 +288,7 @@ void Agent::attach(const std::string& name, const LockTable& locks) {
     return;
   }
   Result<std::unique_ptr<Session>> session =
-      Session::start(*hold_, std::move(segment).value(), host_, options_.batch);
+      Session::start(*hold_, std::move(segment).value(), host_, options_, own_hints_);
   if (!session) {
     spdlog::warn("{}", session.error().sentence);
     return;

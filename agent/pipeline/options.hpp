@@ -41,6 +41,10 @@ struct AgentOptions {
 
   unsigned workers = 0;  // 0: one a core, at most kWorkersMax
   BatchLimits batch;
+  // What of `batch` the user gave: no process's wish changes it.
+  bool batch_records_given = false;
+  bool linger_given = false;
+  bool background_linger_given = false;
   // Receivers built on gRPC take 4 MiB by default; a request stays below that with room for framing.
   std::uint64_t request_bytes = 3584 * 1024;
   std::uint32_t requests_in_flight = 4;

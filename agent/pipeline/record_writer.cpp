@@ -43,7 +43,7 @@ otlp::BatchLayout layout_of(std::uint64_t note) {
 }
 
 RecordWriter::RecordWriter(ProcessIndex process, SegmentDecoder& decoder, const ProcessResource& resource,
-                           const BatchLimits& limits, std::span<std::uint8_t> buffer)
+                           const ProcessLimits& limits, std::span<std::uint8_t> buffer)
     : process_(process), decoder_(decoder), resource_(resource), limits_(limits), buffer_(buffer) {}
 
 const RecordWriter::Head& RecordWriter::head_of(std::uint16_t scope) {
@@ -68,8 +68,9 @@ std::span<const std::byte> RecordWriter::encode(const Decoded& decoded) {
 }
 
 AppendStatus RecordWriter::seal_if_full(Pass& pass, const BatchKey& key, const Appended& appended) {
+  const BatchLimits& limits = limits_[index_of(key.signal)];
   if (appended.status == AppendStatus::appended &&
-      (appended.bytes >= limits_.bytes || appended.records >= limits_.records)) {
+      (appended.bytes >= limits.bytes || appended.records >= limits.records)) {
     pass.seal(key);
   }
   return appended.status;

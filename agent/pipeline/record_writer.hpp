@@ -17,7 +17,7 @@
 #include "agent/decode/decoder.hpp"
 #include "agent/decode/resource.hpp"
 #include "agent/hold/pass.hpp"
-#include "agent/pipeline/options.hpp"
+#include "agent/pipeline/process_limits.hpp"
 #include "proto/encode/batch.hpp"
 
 namespace tailrace::agent {
@@ -34,7 +34,7 @@ otlp::BatchLayout layout_of(std::uint64_t note);
 class RecordWriter {
  public:
   RecordWriter(ProcessIndex process, SegmentDecoder& decoder, const ProcessResource& resource,
-               const BatchLimits& limits, std::span<std::uint8_t> buffer);
+               const ProcessLimits& limits, std::span<std::uint8_t> buffer);
 
   // Encodes the decoded span or log and appends it.
   AppendStatus append(Pass& pass, const Decoded& decoded, Origin origin);
@@ -54,7 +54,7 @@ class RecordWriter {
   const ProcessIndex process_;
   SegmentDecoder& decoder_;
   const ProcessResource& resource_;
-  const BatchLimits& limits_;
+  const ProcessLimits& limits_;
   std::span<std::uint8_t> buffer_;
   std::vector<std::unique_ptr<Head>> heads_;  // by scope
 };

@@ -27,9 +27,8 @@ shm::Signal lane_signal(Signal signal) { return static_cast<shm::Signal>(signal)
 
 }  // namespace
 
-Session::Session(Hold& hold, std::unique_ptr<AttachedSegment> segment, const BatchLimits& limits)
+Session::Session(Hold& hold, std::unique_ptr<AttachedSegment> segment)
     : hold_(hold),
-      limits_(limits),
       segment_(std::move(segment)),
       decoder_(segment_->geometry()) {}
 
@@ -38,11 +37,21 @@ Session::~Session() {
 }
 
 Result<std::unique_ptr<Session>> Session::start(Hold& hold, std::unique_ptr<AttachedSegment> segment,
-                                                const HostFacts& host, const BatchLimits& limits) {
-  std::unique_ptr<Session> session(new Session(hold, std::move(segment), limits));
+                                                const HostFacts& host, const AgentOptions& options,
+                                                const ProcessHints& own) {
+  std::unique_ptr<Session> session(new Session(hold, std::move(segment)));
   Status registered = session->register_process(host);
   if (!registered.ok()) return std::move(registered).error();
+  session->take_hints(options, own);
   return session;
+}
+
+void Session::take_hints(const AgentOptions& options, const ProcessHints& own) {
+  const HintsReport report = read_hints(*segment_, decoder_);
+  for (const std::string& warning : report.warnings) spdlog::warn("{}: {}", describe(), warning);
+  hold_.set_word(process_, ProcessWord::hints_refused, report.refused);
+  hints_ = own.or_else(report.hints);
+  limits_ = limits_of(options, hints_);
 }
 
 Status Session::register_process(const HostFacts& host) {

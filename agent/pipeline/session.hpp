@@ -30,6 +30,7 @@
 #include "agent/hold/hold.hpp"
 #include "agent/hold/pass.hpp"
 #include "agent/pipeline/options.hpp"
+#include "agent/pipeline/process_limits.hpp"
 #include "agent/pipeline/record_writer.hpp"
 #include "agent/pipeline/span_parts.hpp"
 
@@ -50,9 +51,11 @@ struct PassResult {
 
 class Session final : public SettledSink {
  public:
-  // Registers the process in the hold, or takes it up where the hold says.
+  // Registers the process in the hold, or takes it up where the hold says. `own` hints are the agent's and win
+  // over the process's.
   static Result<std::unique_ptr<Session>> start(Hold& hold, std::unique_ptr<AttachedSegment> segment,
-                                                const HostFacts& host, const BatchLimits& limits);
+                                                const HostFacts& host, const AgentOptions& options,
+                                                const ProcessHints& own);
   ~Session() override;
 
   // Before the first pass, by the worker that will own it.
@@ -77,13 +80,16 @@ class Session final : public SettledSink {
   [[nodiscard]] const AttachedSegment& segment() const { return *segment_; }
   [[nodiscard]] std::string_view service() const { return resource_->service(); }
   [[nodiscard]] std::string describe() const;
+  [[nodiscard]] const ProcessHints& hints() const { return hints_; }
+  [[nodiscard]] const BatchLimits& limits(Signal signal) const { return limits_[index_of(signal)]; }
 
   void settled(std::uint32_t lane, std::uint64_t position) override;
 
  private:
-  Session(Hold& hold, std::unique_ptr<AttachedSegment> segment, const BatchLimits& limits);
+  Session(Hold& hold, std::unique_ptr<AttachedSegment> segment);
 
   Status register_process(const HostFacts& host);
+  void take_hints(const AgentOptions& options, const ProcessHints& own);
   void take_positions(bool known);
   PassResult drain_lanes(Pass& pass);
   PassResult drain_carefully(Pass& pass);
@@ -99,7 +105,8 @@ class Session final : public SettledSink {
   void try_to_go();
 
   Hold& hold_;
-  const BatchLimits& limits_;
+  ProcessHints hints_;  // the agent's and the process's together
+  ProcessLimits limits_;
   std::unique_ptr<AttachedSegment> segment_;
   SegmentDecoder decoder_;
   std::unique_ptr<SegmentDrain> drain_;

@@ -121,6 +121,7 @@ void Worker::take_new_sessions() {
   while (incoming_.try_dequeue(session)) {
     session->enter(memory_);
     waiter_.add(session->segment());
+    by_process_.insert_or_assign(session->process(), session.get());
     sessions_.push_back(std::move(session));
     pace_.found_work();
   }
@@ -173,6 +174,7 @@ void Worker::forget_gone_sessions() {
     if (!session->gone()) continue;
     spdlog::info("{}: gone, its segment is removed", session->describe());
     waiter_.remove(session->segment());
+    by_process_.erase(session->process());
     gone_.enqueue(session->segment().name());
   }
   std::erase_if(sessions_, [](const std::unique_ptr<Session>& session) { return session->gone(); });
@@ -183,9 +185,7 @@ void Worker::close_batches(bool all) {
   pass_.open_batches(open_);
   const std::uint64_t now = shm::realtime_ns();
   std::erase_if(open_, [&](const BatchInfo& batch) {
-    const auto linger = options_.batch.linger[static_cast<std::size_t>(queue_of(batch.key.priority))];
-    const bool due = all || batch.bytes >= options_.batch.bytes || batch.records >= options_.batch.records ||
-                     now >= batch.opened_ns + static_cast<std::uint64_t>(nanoseconds(linger).count());
+    const bool due = all || now >= due_ns(batch);
     if (due) close(batch);
     return due;
   });
@@ -200,13 +200,21 @@ void Worker::close(const BatchInfo& batch) {
   deliver_(waiting_batch(batch));
 }
 
+std::uint64_t Worker::due_ns(const BatchInfo& batch) const {
+  const auto session = by_process_.find(batch.key.process);
+  const BatchLimits& limits =
+      session != by_process_.end() ? session->second->limits(batch.key.signal) : options_.batch;
+  if (batch.bytes >= limits.bytes || batch.records >= limits.records) return 0;
+  const nanoseconds linger = limits.linger[static_cast<std::size_t>(queue_of(batch.key.priority))];
+  return batch.opened_ns + static_cast<std::uint64_t>(linger.count());
+}
+
 // Until the next open batch is due; open_ holds those that close_batches() left.
 nanoseconds Worker::next_close() const {
   nanoseconds next = kLongestSleep;
   const std::uint64_t now = shm::realtime_ns();
   for (const BatchInfo& batch : open_) {
-    const auto linger = nanoseconds(options_.batch.linger[static_cast<std::size_t>(queue_of(batch.key.priority))]);
-    const std::uint64_t due = batch.opened_ns + static_cast<std::uint64_t>(linger.count());
+    const std::uint64_t due = due_ns(batch);
     next = std::min(next, nanoseconds(due > now ? static_cast<std::int64_t>(due - now) : 0));
   }
   return std::max(next, nanoseconds(milliseconds(1)));

@@ -19,6 +19,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "agent/drain/waiter.hpp"
@@ -65,6 +66,8 @@ class Worker {
   void close(const BatchInfo& batch);
   void drain_to_the_end();
   [[nodiscard]] std::chrono::nanoseconds next_close() const;
+  // When it has waited long enough, realtime.
+  [[nodiscard]] std::uint64_t due_ns(const BatchInfo& batch) const;
   std::chrono::milliseconds next_sleep(bool busy);
 
   Hold& hold_;
@@ -85,6 +88,7 @@ class Worker {
   Pass pass_;
   PollPace pace_;
   std::vector<std::unique_ptr<Session>> sessions_;
+  std::unordered_map<ProcessIndex, const Session*> by_process_;
   std::vector<BatchInfo> open_;
   std::size_t first_session_ = 0;  // where the next round of passes starts, for fairness
   bool full_ = false;

@@ -286,7 +286,6 @@ void attach_block(ThreadBlock& block, const shm::SegmentMap& map, std::uint32_t 
   block.busy = 0;
   block.threshold = s.threshold;
   block.limits = s.span_limits;
-  block.min_severity = s.min_severity;
   block.mirror = mirror();
   __atomic_store_n(&block.tid, gettid_now(), __ATOMIC_RELEASE);  // pairs with the acquire in reclaim_lane()
   block.held_lane = 0;
@@ -306,6 +305,7 @@ void attach_block(ThreadBlock& block, const shm::SegmentMap& map, std::uint32_t 
   block.depth_limit = fast && s.parent_based && (s.off_mask & 1) == 0 ? s.depth_limit : 0;
   block.room = unlimited ? shm::kDraftBytes : 0;
   block.log_fast = fast && s.log_attributes >= 16 && (s.off_mask & 2) == 0 ? 1 : 0;
+  block.log_floor = block.log_fast != 0 ? s.min_severity : 255;
   block.ending = lane != kNoLane ? shm::slot_ending(lane, 0) : 0;
   if (lane != kNoLane) {
     shm::LaneHead& head = map.heads[lane];

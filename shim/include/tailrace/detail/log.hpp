@@ -79,14 +79,8 @@ struct TAILRACE_HIDDEN TextArgument {
   bool fits() const noexcept { return length <= 4096; }
   TAILRACE_INLINE unsigned char* put(unsigned char* to) const noexcept {
     put_word(to, shm::item_word(shm::kArgumentKey, shm::ItemType::string, 0, static_cast<std::uint16_t>(length)));
-    unsigned char* const end = to + size();
-    if (TAILRACE_LIKELY(length <= 64)) {
-      if (TAILRACE_LIKELY(length != 0)) copy_text(to + 8, text, length);
-    } else {
-      put_word(end - 8, 0);
-      std::memcpy(to + 8, text, length);
-    }
-    return end;
+    if (TAILRACE_LIKELY(length != 0)) copy_text(to + 8, text, length);
+    return to + size();
   }
   Value value() const noexcept { return Value(std::string_view(text, length)); }
 };
@@ -143,23 +137,33 @@ TAILRACE_HIDDEN __attribute__((noinline, cold)) bool log_slow(Name body, std::ui
   return true;
 }
 
-// One function for each list of argument types in a DSO; a leaf. `meta`: template id, severity << 32.
+// A log's fixed fields in one register: template id, severity, flags, priority, each where its word wants it.
+constexpr unsigned kMetaPriorityShift = 48;
+constexpr std::uint64_t log_meta(std::uint32_t severity) noexcept {
+  return std::uint64_t{severity} << 32 | std::uint64_t{shm::kTemplate} << 40 |
+         std::uint64_t{priority_of(severity)} << kMetaPriorityShift;
+}
+
+// One function for each list of argument types in a DSO; a leaf, so that nothing is saved on the stack.
 // False: nothing was done.
 template <class... E>
 TAILRACE_HIDDEN __attribute__((noinline)) bool write_log(ThreadBlock* block, std::uint64_t meta, E... items) noexcept {
   const std::uint64_t size = (sizeof(shm::LogRecord) + ... + std::uint64_t{items.size()});
-  const std::uint32_t priority = priority_of(static_cast<std::uint32_t>(meta >> 32));
-  const std::uint64_t at = block->ring.head;
-  if (TAILRACE_UNLIKELY(!block->ring.fits(priority, size))) return tailrace_full(block, 1, priority, size);
+  const auto priority = static_cast<std::uint32_t>(meta >> kMetaPriorityShift);
   if (TAILRACE_UNLIKELY(block->busy != 0 || priority == 0)) return false;
   set_busy(block);
+  // Behind the busy mark: a handler that wrote between the two would be written over.
+  const std::uint64_t at = block->ring.head;
+  if (TAILRACE_UNLIKELY(!block->ring.fits(priority, size))) {
+    clear_busy(block);
+    return tailrace_full(block, 1, priority, size);
+  }
   const ContextEntry& context = block->stack[depth_of(block->top)];
   unsigned char* to = block->ring.data + (at & block->ring.mask);
-  put_word(to, shm::header_word(static_cast<std::uint32_t>(size), shm::RecordType::log,
-                                static_cast<std::uint8_t>(priority), sizeof...(E)));
+  // The priority is the low two bits of the header's flags, which stand where it stands in `meta`.
+  put_word(to, shm::header_word(0, shm::RecordType::log, 0, sizeof...(E)) | size | (meta >> 48 << 48));
   put_word(to + 8, shm::cpu_counter());
-  put_word(to + 16, (meta & 0xffffffffffull) |
-                        std::uint64_t{shm::kTemplate | (context.tflags & (shm::kSampled | shm::kRandom))} << 40);
+  put_word(to + 16, (meta << 16 >> 16) | std::uint64_t{context.tflags & (shm::kSampled | shm::kRandom)} << 40);
   put_word(to + 24, context.trace_id[0]);
   put_word(to + 32, context.trace_id[1]);
   put_word(to + 40, context.span_id);
@@ -307,20 +311,21 @@ template <class... A>
 TAILRACE_INLINE void log_template(std::uint32_t severity, const Template<A...>& text, const A&... arguments) noexcept {
   if constexpr (kDisabled) return;
   ThreadBlock* block = tailrace_thread;
-  if (severity < block->min_severity) return;
-  // Also not without a lane, before init() and in a child.
-  bool fast = block->log_fast != 0;
-  if (TAILRACE_LIKELY(fast)) {
-    const shm::ControlHot* control = block->control;
-    if ((control->disable_mask.load(std::memory_order_relaxed) & 2u) != 0 ||
-        severity < control->min_severity.load(std::memory_order_relaxed)) {
-      return;
+  const shm::ControlHot* control = block->control;
+  bool fast = false;
+  if (TAILRACE_LIKELY(control != nullptr)) {  // a lane, after init(), not in a child
+    if ((control->disable_mask.load(std::memory_order_relaxed) & 2u) != 0) return;
+    const std::uint32_t wishes = log_wishes(control);
+    if (severity < (wishes & 0xff)) return;
+    if (severity < block->log_floor) {
+      if (block->log_fast != 0) return;
+    } else {
+      fast = wishes <= 0xffff;
     }
-    fast = special(control) == 0;
   }
   const std::uint32_t id = text.id();
   if (TAILRACE_LIKELY(fast && id != 0 && (argument(arguments).fits() && ...))) {
-    if (TAILRACE_LIKELY(write_log(block, id | std::uint64_t{severity} << 32, argument(arguments)...))) return;
+    if (TAILRACE_LIKELY(write_log(block, id | log_meta(severity), argument(arguments)...))) return;
   }
   log_slow(text.name(id), severity, argument(arguments)...);
 }

@@ -176,26 +176,34 @@ TAILRACE_HIDDEN __attribute__((noinline)) inline void end_span(ThreadBlock* star
   clear_busy(block);
 }
 
+// Undoes the busy mark of a start that the library has to make.
+TAILRACE_INLINE bool leave_start(ThreadBlock* block) noexcept {
+  clear_busy(block);
+  return false;
+}
+
 // A span whose slot, parent and sampling are the ordinary ones. False: nothing was done.
 TAILRACE_INLINE bool start_fast(SpanState& state, std::uint32_t name, SpanKind kind, Priority priority,
                                 std::uint16_t scope) noexcept {
   ThreadBlock* block = tailrace_thread;
-  const std::uint64_t top = block->top;
-  const auto depth = static_cast<std::uint32_t>(top);
-  // Also false without a lane, before init() and in a child: the limit is 0 there.
-  if (TAILRACE_UNLIKELY(depth >= block->depth_limit)) return false;
   const shm::ControlHot* control = block->control;
+  if (TAILRACE_UNLIKELY(control == nullptr)) return false;
   if (TAILRACE_UNLIKELY((control->disable_mask.load(std::memory_order_relaxed) & 1u) != 0)) return true;
   if (TAILRACE_UNLIKELY(block->busy != 0 || name == 0 || special(control) != 0)) return false;
+  set_busy(block);
+  // Everything that a handler could change is read behind the mark.
+  const std::uint64_t top = block->top;
+  const auto depth = static_cast<std::uint32_t>(top);
+  // Also without a lane, or where every start takes the slow path: the limit is 0 there.
+  const std::uint32_t free_slots = block->slots_free;
+  if (TAILRACE_UNLIKELY(depth >= block->depth_limit || free_slots == 0)) return leave_start(block);
   ContextEntry* parent = &block->stack[depth];
-  std::uint64_t hi;
-  std::uint64_t lo;
-  std::uint64_t tflags;
   const std::uint64_t parent_id = parent->span_id;
   const std::uint64_t step = block->id_state;
   const std::uint64_t key = block->id_key;
-  const std::uint64_t span_id = block->next_span;
-  bool sampled;
+  std::uint64_t hi;
+  std::uint64_t lo;
+  std::uint64_t tflags;
   if (parent_id == 0) {
     // Unique by the thread's key; the randomness that counts is in the low half.
     hi = (step ^ key) | 1;
@@ -203,30 +211,33 @@ TAILRACE_INLINE bool start_fast(SpanState& state, std::uint32_t name, SpanKind k
     lo = __builtin_bswap64(random);
     // The low 56 bits of the trace id decide, as its last seven bytes.
     const std::uint64_t randomness = random & kRandomnessMask;
-    sampled = randomness >= control->trace_threshold.load(std::memory_order_relaxed) && randomness >= block->threshold;
+    const bool sampled =
+        randomness >= control->trace_threshold.load(std::memory_order_relaxed) && randomness >= block->threshold;
     tflags = sampled ? shm::kRandom | shm::kSampled : shm::kRandom;
+    block->next_low = mix(step, key);
   } else {
     hi = parent->trace_id[0];
     lo = parent->trace_id[1];
     std::memcpy(&tflags, &parent->tflags, 8);
     // Activated (its flags need more thought) or dead (not the one to follow).
-    if (TAILRACE_UNLIKELY(tflags > (shm::kRandom | shm::kSampled))) return false;
-    sampled = (tflags & shm::kSampled) != 0;
+    if (TAILRACE_UNLIKELY(tflags > (shm::kRandom | shm::kSampled))) return leave_start(block);
   }
-  const std::uint32_t free_slots = block->slots_free;
-  if (TAILRACE_UNLIKELY(free_slots == 0)) return false;
   ContextEntry* entry = parent + 1;
   state.block = block;
   state.top = top + 1;
-  set_busy(block);
-  if (TAILRACE_LIKELY(sampled)) {
+  block->id_state = step + 2 * kIdStep;
+  unsigned char* const words = reinterpret_cast<unsigned char*>(entry);
+  put_word(words, tflags);  // and not dead
+  put_word(words + 8, hi);
+  put_word(words + 16, lo);
+  if (TAILRACE_LIKELY((tflags & shm::kSampled) != 0)) {
     // Early: the counter waits for whatever was begun before it.
     const std::uint64_t now = shm::cpu_counter();
+    const std::uint64_t span_id = block->next_span;
     const unsigned index = highest_bit(free_slots);
     const std::uint32_t bit = 1u << index;
     block->slots_free = free_slots ^ bit;
-    put_pair(reinterpret_cast<unsigned char*>(entry), tflags, hi);  // and not dead
-    put_pair(reinterpret_cast<unsigned char*>(entry) + 16, lo, span_id);
+    put_word(words + 24, span_id);
     shm::SpanSlot* slot = block->slots + index;
     const std::uint64_t word = shm::header_word(sizeof(shm::SpanRecord), shm::RecordType::span,
                                                 static_cast<std::uint8_t>(priority), 0);
@@ -242,20 +253,18 @@ TAILRACE_INLINE bool start_fast(SpanState& state, std::uint32_t name, SpanKind k
     TAILRACE_TEST_POINT("shim.start.filled");
     slot->state.store(shm::slot_open(span_id), std::memory_order_release);  // pairs with a reader of the dead
     TAILRACE_TEST_POINT("shim.start.open");
+    block->next_span = mix(step + kIdStep, key) | 1;  // never zero, without a branch
     state.slot = slot;
     state.word = word;
     // Who waits for a critical span is told at its end, by the library.
     if (priority == Priority::critical) state.top |= kTopLook;
     state.bits = bit;
   } else {
-    put_pair(reinterpret_cast<unsigned char*>(entry), tflags, hi);
-    put_pair(reinterpret_cast<unsigned char*>(entry) + 16, lo, span_id);
+    // Nobody records this id, it only has to be its own: no random number is drawn for it.
+    put_word(words + 24, (key - step) | 1);
     add_one(block->lane_head->not_sampled);
   }
   block->top = top + 1;
-  block->id_state = step + 2 * kIdStep;
-  block->next_low = mix(step, key);
-  block->next_span = mix(step + kIdStep, key) | 1;  // never zero, without a branch
   clear_busy(block);
   return true;
 }
@@ -469,8 +478,9 @@ class Span : public SpanBase {
   TAILRACE_INLINE explicit Span(const N& name) noexcept {
     if constexpr (detail::kDisabled) return;
     const std::uint32_t id = detail::known_id(name);
-    if (TAILRACE_LIKELY(detail::start_fast(state_, id, SpanKind::internal, Priority::normal, 0))) return;
-    state_ = detail::start_cold(detail::name_of(name, id), nullptr, nullptr);
+    if (TAILRACE_UNLIKELY(!detail::start_fast(state_, id, SpanKind::internal, Priority::normal, 0))) {
+      state_ = detail::start_cold(detail::name_of(name, id), nullptr, nullptr);
+    }
   }
   TAILRACE_INLINE ~Span() { end(); }
 

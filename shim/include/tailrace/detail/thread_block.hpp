@@ -86,7 +86,7 @@ struct alignas(64) ThreadBlock {
   std::uint64_t threshold;    // of this process's own sampler, 56 bits
   std::uint32_t depth_limit;  // 0 where every start takes the slow path
   std::uint32_t log_fast;     // 0 where every log takes the slow path
-  std::uint32_t min_severity;
+  std::uint32_t log_floor;    // severities below it are not written, or take the slow path
   std::uint32_t lane;
   const unsigned char* mirror;  // private copy of the string arena
   SpanLimits limits;
@@ -162,6 +162,12 @@ TAILRACE_INLINE std::uint32_t special(const shm::ControlHot* control) noexcept {
   return __atomic_load_n(reinterpret_cast<const std::uint16_t*>(&control->clock_override), __ATOMIC_RELAXED);
 }
 
+// The same for logs, in one load: low byte the least severity, above the second byte what makes the slow path.
+TAILRACE_INLINE std::uint32_t log_wishes(const shm::ControlHot* control) noexcept {
+  static_assert(offsetof(shm::ControlHot, clock_override) == offsetof(shm::ControlHot, min_severity) + 2);
+  return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(&control->min_severity), __ATOMIC_RELAXED);
+}
+
 // A counter with one writer: no lock prefix, no read-modify-write that others could see torn.
 TAILRACE_INLINE void add_one(std::atomic<std::uint64_t>& counter) noexcept {
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
@@ -179,8 +185,15 @@ TAILRACE_INLINE void add_plain(std::atomic<std::uint64_t>& counter, std::uint64_
 __extension__ typedef unsigned __int128 Wide;
 inline constexpr std::uint64_t kIdStep = 0xa0761d6478bd642full;
 TAILRACE_INLINE std::uint64_t mix(std::uint64_t state, std::uint64_t key) noexcept {
+#if defined(__x86_64__)
+  std::uint64_t low = state;  // by hand: compilers take a product of 128 bits through the stack
+  std::uint64_t high;
+  asm("mulq %2" : "+a"(low), "=d"(high) : "r"(state ^ key) : "cc");
+  return high ^ low;
+#else
   const Wide product = static_cast<Wide>(state) * (state ^ key);
   return static_cast<std::uint64_t>(product >> 64) ^ static_cast<std::uint64_t>(product);
+#endif
 }
 
 // Slots are taken from the top: the first one stands at the start of a page, where the agent's control
@@ -200,16 +213,19 @@ TAILRACE_INLINE void put_pair(unsigned char* to, std::uint64_t a, std::uint64_t 
 
 // Copies a string into an item and zeroes its padding. `length` is not 0.
 TAILRACE_INLINE void copy_text(unsigned char* to, const char* text, std::size_t length) noexcept {
-  const std::size_t last = (length - 1) & ~std::size_t{7};  // where the last word starts
   if (TAILRACE_LIKELY(length >= 8)) {
+    const std::size_t last = (length - 1) & ~std::size_t{7};  // where the last word starts
+    const char* const end = text + length;
+    unsigned char* const tail = to + last;
     std::uint64_t word;
-    for (std::size_t at = 0; at < last; at += 8) {
-      std::memcpy(&word, text + at, 8);
-      put_word(to + at, word);
+    for (; to != tail; to += 8, text += 8) {
+      std::memcpy(&word, text, 8);
+      put_word(to, word);
+      asm volatile("");  // a few words at most: no vectors, and no code that decides about them
     }
     // The last word's bytes are the end of the last eight.
-    std::memcpy(&word, text + length - 8, 8);
-    put_word(to + last, word >> (8 * (last + 8 - length)));
+    std::memcpy(&word, end - 8, 8);
+    put_word(tail, word >> (8 * (last + 8 - length)));
   } else if (length >= 4) {
     std::uint32_t first, end;
     std::memcpy(&first, text, 4);

@@ -13,6 +13,9 @@
 namespace tailrace::shim {
 namespace {
 
+constexpr std::uint32_t kMost = 0x7fffffff;
+constexpr std::uint32_t kRingBytesMin = 4 * shm::kSlackBytesDefault;
+
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 int hex_digit(char c) {
@@ -36,7 +39,11 @@ constexpr SamplerName kSamplers[] = {
 
 void apply_sampler(Config& config, Problems& warnings) {
   const char* name = variable("OTEL_TRACES_SAMPLER");
-  if (name == nullptr) return;
+  const char* argument = variable("OTEL_TRACES_SAMPLER_ARG");
+  if (name == nullptr) {
+    if (argument != nullptr) warnings.add("OTEL_TRACES_SAMPLER_ARG is set and OTEL_TRACES_SAMPLER is not");
+    return;
+  }
   bool known = false;
   for (const SamplerName& candidate : kSamplers) {
     if (same_word(name, candidate.name)) {
@@ -45,17 +52,17 @@ void apply_sampler(Config& config, Problems& warnings) {
     }
   }
   if (!known) {
-    warnings.add("OTEL_TRACES_SAMPLER is '%.40s', which is no sampler known here", name);
+    warnings.add("OTEL_TRACES_SAMPLER is '%.40s', which is no sampler known here; it is the configuration's, by default "
+                 "parentbased_always_on", name);
     return;
   }
   config.sampler_ratio = 1.0;
-  const char* argument = variable("OTEL_TRACES_SAMPLER_ARG");
   if (argument == nullptr || (config.sampler != Sampler::ratio && config.sampler != Sampler::parent_based_ratio)) return;
   char* end = nullptr;
   errno = 0;
   const double ratio = std::strtod(argument, &end);
   if (end == argument || *end != 0 || errno != 0 || !(ratio >= 0.0 && ratio <= 1.0)) {
-    warnings.add("OTEL_TRACES_SAMPLER_ARG is '%.40s', not a number between 0 and 1", argument);
+    warnings.add("OTEL_TRACES_SAMPLER_ARG is '%.40s', not a number between 0 and 1; the ratio is 1", argument);
   } else {
     config.sampler_ratio = ratio;
   }
@@ -64,17 +71,105 @@ void apply_sampler(Config& config, Problems& warnings) {
 // `none` switches a signal off here; where it goes otherwise is the agent's business.
 void apply_exporter(const char* name, bool& on, Problems& warnings) {
   const char* value = variable(name);
-  if (value == nullptr || same_word(value, "otlp")) return;
-  if (same_word(value, "none")) {
+  if (value == nullptr) return;
+  if (same_word(value, "otlp")) {
+    on = true;
+  } else if (same_word(value, "none")) {
     on = false;
   } else {
-    warnings.add("%s is '%.40s': only otlp and none mean something here", name, value);
+    warnings.add("%s is '%.40s': only otlp and none mean something here; it goes to the agent, which sends OTLP", name,
+                 value);
+  }
+}
+
+void apply_aggregation(Config& config, Problems& warnings) {
+  constexpr const char* kName = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+  const char* value = variable(kName);
+  if (value == nullptr) return;
+  if (same_word(value, "base2_exponential_bucket_histogram")) {
+    config.exponential_histograms = true;
+  } else if (same_word(value, "explicit_bucket_histogram")) {
+    config.exponential_histograms = false;
+  } else {
+    warnings.add("%s is '%.40s', neither explicit_bucket_histogram nor base2_exponential_bucket_histogram", kName, value);
+  }
+}
+
+enum class LogLevel { everything, errors, nothing, unknown };
+LogLevel log_level() {
+  struct Word {
+    const char* word;
+    LogLevel level;
+  };
+  constexpr Word kWords[] = {{"trace", LogLevel::everything}, {"debug", LogLevel::everything},
+                             {"info", LogLevel::everything},  {"warn", LogLevel::everything},
+                             {"warning", LogLevel::everything}, {"error", LogLevel::errors},
+                             {"fatal", LogLevel::nothing},    {"critical", LogLevel::nothing},
+                             {"none", LogLevel::nothing},     {"off", LogLevel::nothing}};
+  const char* value = variable("OTEL_LOG_LEVEL");
+  if (value == nullptr) return LogLevel::everything;
+  for (const Word& known : kWords) {
+    if (same_word(value, known.word)) return known.level;
+  }
+  return LogLevel::unknown;
+}
+
+// A word or OTLP's number.
+void apply_min_severity(Config& config, Problems& warnings) {
+  constexpr const char* kName = "TAILRACE_MIN_SEVERITY";
+  struct Word {
+    const char* word;
+    Severity severity;
+  };
+  constexpr Word kWords[] = {{"trace", Severity::trace}, {"debug", Severity::debug}, {"info", Severity::info},
+                             {"warn", Severity::warn},   {"error", Severity::error}, {"fatal", Severity::fatal}};
+  const char* value = variable(kName);
+  if (value == nullptr) return;
+  for (const Word& known : kWords) {
+    if (same_word(value, known.word)) {
+      config.min_severity = known.severity;
+      return;
+    }
+  }
+  config.min_severity = static_cast<Severity>(
+      number_variable(kName, static_cast<std::uint32_t>(config.min_severity), 1, 24, warnings));
+}
+
+void apply_ring_bytes(Config& config, Problems& warnings) {
+  const std::uint32_t before = config.ring_bytes;
+  config.ring_bytes = number_variable("TAILRACE_RING_BYTES", before, kRingBytesMin, shm::kRingBytesMax, warnings);
+  if (config.ring_bytes != before && (config.ring_bytes & (config.ring_bytes - 1)) != 0) {
+    warnings.add("TAILRACE_RING_BYTES is %u, not a power of two", config.ring_bytes);
+    config.ring_bytes = before;
+  }
+}
+
+// What OpenTelemetry defines and nothing here obeys. `harmless`: the value that asks for what is done anyway.
+struct Unused {
+  const char* name;
+  const char* harmless;
+  const char* instead;
+};
+constexpr Unused kUnused[] = {
+    {"OTEL_CONFIG_FILE", nullptr, "no file is read, the variables count"},
+    {"OTEL_EXPERIMENTAL_CONFIG_FILE", nullptr, "no file is read, the variables count"},
+    {"OTEL_ENTITIES", nullptr, "not read, OTEL_RESOURCE_ATTRIBUTES is"},
+    {"OTEL_METRICS_EXEMPLAR_FILTER", "always_off", "no exemplars are recorded"},
+    {"OTEL_BSP_EXPORT_TIMEOUT", nullptr, "the agent's OTEL_EXPORTER_OTLP_TIMEOUT counts"},
+    {"OTEL_BLRP_EXPORT_TIMEOUT", nullptr, "the agent's OTEL_EXPORTER_OTLP_TIMEOUT counts"},
+    {"OTEL_METRIC_EXPORT_TIMEOUT", nullptr, "the agent's OTEL_EXPORTER_OTLP_TIMEOUT counts"},
+};
+
+void name_unused(Problems& warnings) {
+  for (const Unused& unused : kUnused) {
+    const char* value = variable(unused.name);
+    if (value == nullptr || (unused.harmless != nullptr && same_word(value, unused.harmless))) continue;
+    warnings.add("%s is set: %s", unused.name, unused.instead);
   }
 }
 
 void apply_limits(Config& c, Problems& w) {
-  constexpr std::uint32_t kMost = 0x7fffffff;
-  const auto limit = [&w](const char* name, std::uint32_t& to) { to = number_variable(name, to, kMost, w); };
+  const auto limit = [&w](const char* name, std::uint32_t& to) { to = number_variable(name, to, 0, kMost, w); };
   limit("OTEL_ATTRIBUTE_COUNT_LIMIT", c.attribute_count_limit);
   limit("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", c.attribute_value_length_limit);
   limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", c.span_attribute_count_limit);
@@ -122,14 +217,15 @@ bool boolean_variable(const char* name, bool otherwise, Problems& problems) noex
   return false;
 }
 
-std::uint32_t number_variable(const char* name, std::uint32_t otherwise, std::uint32_t most, Problems& problems) noexcept {
+std::uint32_t number_variable(const char* name, std::uint32_t otherwise, std::uint32_t least, std::uint32_t most,
+                              Problems& problems) noexcept {
   const char* value = variable(name);
   if (value == nullptr) return otherwise;
   char* end = nullptr;
   errno = 0;
   const unsigned long long number = std::strtoull(value, &end, 10);
-  if (value[0] < '0' || value[0] > '9' || *end != 0 || errno != 0 || number > most) {
-    problems.add("%s is '%.40s', not a whole number up to %u", name, value, most);
+  if (value[0] < '0' || value[0] > '9' || *end != 0 || errno != 0 || number < least || number > most) {
+    problems.add("%s is '%.40s', not a whole number from %u to %u", name, value, least, most);
     return otherwise;
   }
   return static_cast<std::uint32_t>(number);
@@ -159,15 +255,43 @@ std::uint64_t threshold_of(double ratio) noexcept {
   return static_cast<std::uint64_t>((1.0 - ratio) * kAll);
 }
 
+bool says_warnings() noexcept { return log_level() == LogLevel::everything || log_level() == LogLevel::unknown; }
+
+std::size_t read_hints(Hint (&hints)[kHintsMax], Problems& warnings) noexcept {
+  constexpr const char* kNumbers[] = {
+      "OTEL_BSP_SCHEDULE_DELAY",  "OTEL_BSP_MAX_QUEUE_SIZE",  "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+      "OTEL_BLRP_SCHEDULE_DELAY", "OTEL_BLRP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+      "OTEL_METRIC_EXPORT_INTERVAL"};
+  constexpr const char* kTemporality = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+  static_assert(sizeof kNumbers / sizeof kNumbers[0] + 1 == kHintsMax);
+  constexpr std::uint32_t kBad = 0xffffffff;
+  std::size_t count = 0;
+  for (const char* name : kNumbers) {
+    const char* value = variable(name);
+    if (value != nullptr && number_variable(name, kBad, 0, kMost, warnings) != kBad) hints[count++] = {name, value};
+  }
+  if (const char* value = variable(kTemporality); value != nullptr) {
+    if (same_word(value, "cumulative") || same_word(value, "delta") || same_word(value, "lowmemory")) {
+      hints[count++] = {kTemporality, value};
+    } else {
+      warnings.add("%s is '%.40s', none of cumulative, delta and lowmemory", kTemporality, value);
+    }
+  }
+  return count;
+}
+
 void apply_environment(Config& c, Problems& w) noexcept {
   c.disabled = boolean_variable("OTEL_SDK_DISABLED", c.disabled, w);
   apply_sampler(c, w);
   apply_exporter("OTEL_TRACES_EXPORTER", c.traces, w);
   apply_exporter("OTEL_LOGS_EXPORTER", c.logs, w);
+  apply_exporter("OTEL_METRICS_EXPORTER", c.metrics, w);
+  apply_aggregation(c, w);
   apply_limits(c, w);
   // OTEL_LOG_LEVEL is about what the SDK itself says.
-  if (const char* level = variable("OTEL_LOG_LEVEL"); level != nullptr) {
-    if (same_word(level, "none") || same_word(level, "off")) c.quiet = true;
+  if (log_level() == LogLevel::nothing) c.quiet = true;
+  if (log_level() == LogLevel::unknown) {
+    w.add("OTEL_LOG_LEVEL is '%.40s', none of trace, debug, info, warn, error, fatal and none", variable("OTEL_LOG_LEVEL"));
   }
   if (const char* service = variable("OTEL_SERVICE_NAME"); service != nullptr) c.service = service;
   if (const char* service = variable("TAILRACE_SERVICE_NAME"); service != nullptr) c.service = service;
@@ -177,9 +301,11 @@ void apply_environment(Config& c, Problems& w) noexcept {
   }
   c.disabled = boolean_variable("TAILRACE_DISABLED", c.disabled, w);
   c.quiet = boolean_variable("TAILRACE_QUIET", c.quiet, w);
-  c.depth_limit = number_variable("TAILRACE_DEPTH_LIMIT", c.depth_limit, detail::kDepthMax, w);
-  c.lanes = number_variable("TAILRACE_LANES", c.lanes, shm::kLanesMax, w);
-  c.ring_bytes = number_variable("TAILRACE_RING_BYTES", c.ring_bytes, 1u << 30, w);
+  apply_min_severity(c, w);
+  c.depth_limit = number_variable("TAILRACE_DEPTH_LIMIT", c.depth_limit, 1, detail::kDepthMax, w);
+  c.lanes = number_variable("TAILRACE_LANES", c.lanes, shm::kSharedLanes + 1, shm::kLanesMax, w);
+  apply_ring_bytes(c, w);
+  name_unused(w);
 }
 
 }  // namespace tailrace::shim

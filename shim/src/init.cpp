@@ -121,18 +121,12 @@ std::uint32_t encode_resource(unsigned char* to, const Config& config, Problems&
   return e.size();
 }
 
-// What a process says about batching and export concerns the agent: passed on as it stands.
-std::uint32_t encode_hints(unsigned char* to, std::uint32_t room) noexcept {
-  static constexpr const char* kNames[] = {
-      "OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-      "OTEL_BLRP_SCHEDULE_DELAY", "OTEL_BLRP_EXPORT_TIMEOUT", "OTEL_BLRP_MAX_QUEUE_SIZE",
-      "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_METRIC_EXPORT_TIMEOUT",
-      "OTEL_METRICS_EXEMPLAR_FILTER", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
-      "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"};
+// What a process says about batching and export concerns the agent: passed on in the variable's own words.
+std::uint32_t encode_hints(unsigned char* to, std::uint32_t room, Problems& warnings) noexcept {
   Encoder e(to, room, 0xffffffff);
-  for (const char* name : kNames) {
-    if (const char* value = variable(name); value != nullptr) e.item(Key(name), Value(std::string_view(value)));
-  }
+  Hint hints[kHintsMax];
+  const std::size_t count = read_hints(hints, warnings);
+  for (std::size_t i = 0; i < count; ++i) e.item(Key(hints[i].name), Value(std::string_view(hints[i].value)));
   return e.size();
 }
 
@@ -173,11 +167,12 @@ void settle(const Config& c, Settings& s) noexcept {
   }
   s.parent_based = c.sampler == Sampler::parent_based_always_on || c.sampler == Sampler::parent_based_always_off ||
                    c.sampler == Sampler::parent_based_ratio;
-  s.off_mask = (c.traces ? 0u : 1u) | (c.logs ? 0u : 2u);
+  s.off_mask = (c.traces ? 0u : 1u) | (c.logs ? 0u : 2u) | (c.metrics ? 0u : 4u);
+  s.exponential_histograms = c.exponential_histograms;
   s.min_severity = static_cast<std::uint32_t>(c.min_severity);
   if (s.min_severity <= 1) s.min_severity = 0;
   s.quiet = c.quiet;
-  const auto pick = [](std::uint32_t special, std::uint32_t general) { return special != 0 ? special : general; };
+  const auto pick = [](std::uint32_t special, std::uint32_t general) { return special != kAsGeneral ? special : general; };
   s.span_limits.attributes = count16(pick(c.span_attribute_count_limit, c.attribute_count_limit));
   s.span_limits.events = count16(c.span_event_count_limit);
   s.span_limits.links = count16(c.span_link_count_limit);
@@ -217,7 +212,9 @@ void initialise(Config config, Outcome& outcome) noexcept {
   g.settings.quiet = config.quiet;
   if (config.disabled) {
     finish(outcome, Code::disabled, "telemetry is disabled by %s; nothing is recorded",
-           variable("OTEL_SDK_DISABLED") != nullptr ? "OTEL_SDK_DISABLED" : "the configuration");
+           variable("TAILRACE_DISABLED") != nullptr   ? "TAILRACE_DISABLED"
+           : variable("OTEL_SDK_DISABLED") != nullptr ? "OTEL_SDK_DISABLED"
+                                                      : "the configuration");
     return;
   }
   if (!problems.none()) {
@@ -231,7 +228,7 @@ void initialise(Config config, Outcome& outcome) noexcept {
   g.resource_offset = append_blob(blob, resource);
   g.resource_length = resource;
   g.instance_id_offset = g.resource_offset + 8 + 8 + shm::padded(sizeof("service.instance.id") - 1);
-  const std::uint32_t hints = encode_hints(blob, sizeof blob);
+  const std::uint32_t hints = encode_hints(blob, sizeof blob, warnings);
   g.hints_offset = hints != 0 ? append_blob(blob, hints) : 0;
   g.hints_length = hints;
   Private* p = ensure_area();
@@ -249,6 +246,7 @@ void initialise(Config config, Outcome& outcome) noexcept {
   }
   if (!warnings.none()) {
     finish(outcome, Code::ok, "recording; ignored: %s", warnings.text());
+    if (says_warnings()) say("recording; ignored: ", warnings.text());
     return;
   }
   finish(outcome, Code::ok, "recording into %s", g.segment_name);
@@ -339,9 +337,7 @@ extern "C" void tailrace_init(const Config* config, std::uint32_t config_size, s
     if (outcome->code == Code::disabled) tailrace_thread = &off_block;
     g.mode.store(outcome->ok() ? Mode::active : Mode::off, std::memory_order_release);
   }
-  const bool worth_saying = !outcome->ok() ? outcome->code != Code::disabled
-                                           : std::strncmp(outcome->sentence, "recording; ", 11) == 0;
-  if (worth_saying) say(outcome->sentence);
+  if (!outcome->ok() && outcome->code != Code::disabled) say(outcome->sentence);
 }
 
 extern "C" void tailrace_stats(Stats* out, std::uint32_t size) noexcept {

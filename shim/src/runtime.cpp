@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -440,13 +441,11 @@ void ring_bell() noexcept {
   errno = error;
 }
 
-void say(const char* sentence) noexcept {
+void say(const char* sentence, const char* rest) noexcept {
   if (g.settings.quiet) return;
-  char line[640];
-  const int n = std::snprintf(line, sizeof line, "tailrace: %s\n", sentence);
-  if (n <= 0) return;
-  const std::size_t length = static_cast<std::size_t>(n) < sizeof line ? static_cast<std::size_t>(n) : sizeof line - 1;
-  if (write(STDERR_FILENO, line, length) < 0) return;  // nobody listens: nothing to do about it
+  const auto part = [](const char* text) { return iovec{const_cast<char*>(text), std::strlen(text)}; };
+  const iovec line[] = {part("tailrace: "), part(sentence), part(rest), part("\n")};
+  if (writev(STDERR_FILENO, line, 4) < 0) return;  // nobody listens: nothing to do about it
 }
 
 }  // namespace tailrace::shim

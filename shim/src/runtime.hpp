@@ -100,7 +100,8 @@ struct Settings {
   char runtime_dir[256];
   std::uint64_t threshold;    // of the root sampler
   bool parent_based;
-  std::uint32_t off_mask;
+  std::uint32_t off_mask;  // bit s: nothing of signal s is recorded
+  bool exponential_histograms;
   std::uint32_t min_severity;
   bool quiet;
   detail::SpanLimits span_limits;
@@ -207,8 +208,8 @@ bool copy_mirror(Private& p, const shm::SegmentMap& map) noexcept;
 std::uint32_t append_blob(const void* bytes, std::size_t length) noexcept;
 unsigned char* mirror() noexcept;
 
-// Says a sentence once for each process, unless quiet.
-void say(const char* sentence) noexcept;
+// Says a sentence, unless quiet. The rest is what it ends with.
+void say(const char* sentence, const char* rest = "") noexcept;
 
 void uuid_text(const std::uint8_t* uuid, char* out) noexcept;
 

@@ -165,16 +165,16 @@ TEST(EnvironmentRules, TakeEmptyForUnsetAndWrongForUnsetWithAWord) {
   setenv("TAILRACE_TEST_VARIABLE", "", 1);
   shim::Problems problems;
   EXPECT_EQ(shim::variable("TAILRACE_TEST_VARIABLE"), nullptr);
-  EXPECT_EQ(shim::number_variable("TAILRACE_TEST_VARIABLE", 7, 100, problems), 7u);
+  EXPECT_EQ(shim::number_variable("TAILRACE_TEST_VARIABLE", 7, 0, 100, problems), 7u);
   EXPECT_TRUE(problems.none());
   for (const char* bad : {"abc", "-1", "101", "1.5", "1 ", "99999999999999999999"}) {
     setenv("TAILRACE_TEST_VARIABLE", bad, 1);
     shim::Problems said;
-    EXPECT_EQ(shim::number_variable("TAILRACE_TEST_VARIABLE", 7, 100, said), 7u) << bad;
+    EXPECT_EQ(shim::number_variable("TAILRACE_TEST_VARIABLE", 7, 0, 100, said), 7u) << bad;
     EXPECT_FALSE(said.none()) << bad;
   }
   setenv("TAILRACE_TEST_VARIABLE", "0", 1);
-  EXPECT_EQ(shim::number_variable("TAILRACE_TEST_VARIABLE", 7, 100, problems), 0u);
+  EXPECT_EQ(shim::number_variable("TAILRACE_TEST_VARIABLE", 7, 0, 100, problems), 0u);
   EXPECT_TRUE(problems.none());
   unsetenv("TAILRACE_TEST_VARIABLE");
 }

@@ -22,8 +22,13 @@ enum class Sampler : std::uint8_t {
   ratio,
 };
 
+inline constexpr std::uint32_t kNoLimit = 0xffffffff;
+inline constexpr std::uint32_t kAsGeneral = 0xfffffffe;  // of a limit: as the attribute limit without a signal
+
 // Every member has a default. Precedence: these < OTEL_* variables < TAILRACE_* variables.
-// A limit of 0 means: as the more general one.
+// Texts and attributes are views: what they point at has to live until init() returns, no longer. A temporary
+// string lives that long only inside the call: init({.service = name()}) is right, `config.service = name();`
+// in a statement of its own leaves a view of a string that is gone.
 struct Config {
   std::string_view service = {};  // default: unknown_service:<executable>
   std::string_view service_version = {};
@@ -36,14 +41,16 @@ struct Config {
   bool disabled = false;
   bool traces = true;
   bool logs = true;
+  bool metrics = true;
+  bool exponential_histograms = false;  // of histograms that do not say which kind they are
   bool quiet = false;  // nothing on standard error
 
   std::uint32_t attribute_count_limit = 128;
-  std::uint32_t attribute_value_length_limit = 0xffffffff;  // characters, or bytes of a bytes value
-  std::uint32_t span_attribute_count_limit = 0;
-  std::uint32_t span_attribute_value_length_limit = 0;
-  std::uint32_t log_attribute_count_limit = 0;
-  std::uint32_t log_attribute_value_length_limit = 0;
+  std::uint32_t attribute_value_length_limit = kNoLimit;  // characters, or bytes of a bytes value
+  std::uint32_t span_attribute_count_limit = kAsGeneral;
+  std::uint32_t span_attribute_value_length_limit = kAsGeneral;
+  std::uint32_t log_attribute_count_limit = kAsGeneral;
+  std::uint32_t log_attribute_value_length_limit = kAsGeneral;
   std::uint32_t span_event_count_limit = 128;
   std::uint32_t span_link_count_limit = 128;
   std::uint32_t event_attribute_count_limit = 128;

@@ -31,7 +31,12 @@ inline constexpr std::uint32_t kNameTable = 1u << 16;
 // The kernel puts at least this much between a call and the handler that interrupts it (red zone,
 // registers, floating point state). What stands less deep below a call's frame is an ordinary call that
 // came later, by way of a few frames of this library.
+#if defined(__SANITIZE_THREAD__)
+// ThreadSanitizer keeps a signal back and calls its handler from the next call that it intercepts, as a function.
+inline constexpr std::uintptr_t kHandlerFrame = 0;
+#else
 inline constexpr std::uintptr_t kHandlerFrame = 1000;
+#endif
 
 // A lock that nobody waits for long: it is tried a bounded number of times. A holder that a longjmp
 // threw out of it, or whose thread is gone, loses it.

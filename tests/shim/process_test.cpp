@@ -158,9 +158,6 @@ TEST_F(Process, SharesLanesWhereThereAreMoreThreadsThanLanes) {
   for (const Span& span : s.spans) EXPECT_EQ(span.parent_id.empty(), span.name == "outer");
 }
 
-// Known and open: built with ThreadSanitizer the lane breaks here in every run, in plain builds in none of 150. Whether
-// that is the sanitizer's own way of delivering signals or a window that it widens is not known.
-#if !defined(__SANITIZE_THREAD__)
 TEST_F(Process, RecordsFromASignalHandlerThatInterruptsItself) {
   const Segment s = after([] {
     static std::atomic<std::uint64_t> handled{0};
@@ -208,7 +205,6 @@ TEST_F(Process, RecordsFromASignalHandlerThatInterruptsItself) {
     EXPECT_EQ(span.attribute("k") + span.attribute("l"), span.name == "interrupted" ? "12" : "");
   }
 }
-#endif
 
 // ThreadSanitizer delivers signals at points of its own choosing and does not unwind a cancelled thread: neither of
 // the two tests that need that is built with it.

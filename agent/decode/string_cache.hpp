@@ -62,6 +62,9 @@ class StringCache {
     return table_.blob(offset, length);
   }
 
+  // The bytes themselves, for readers that check more than a text.
+  [[nodiscard]] const shm::StringTable& table() const { return table_; }
+
   [[nodiscard]] std::uint64_t missing() const { return missing_; }    // lookups that found no string
   [[nodiscard]] std::uint64_t repaired() const { return repaired_; }  // strings that were not UTF-8
 

@@ -203,6 +203,10 @@ std::uint32_t AttachedSegment::pool_used() const {
   return std::min(state_->process().pool_used.load(std::memory_order_acquire),
                   state_->geometry.pool_slots);
 }
+std::uint32_t AttachedSegment::metrics_count() const {
+  return std::min(state_->process().metrics_count.load(std::memory_order_acquire),
+                  state_->geometry.metrics_max);
+}
 
 std::uint32_t AttachedSegment::flush_gen() const {
   return state_->process().flush_gen.load(std::memory_order_acquire);
@@ -332,6 +336,16 @@ bool AttachedSegment::read(std::uint64_t offset, std::span<std::uint8_t> out) co
   return true;
 }
 
+bool AttachedSegment::read_words(std::uint64_t offset, std::span<std::uint64_t> out) const {
+  const State& s = *state_;
+  if (!readable() || offset % 8 != 0 || offset > s.geometry.segment_size ||
+      out.size() > (s.geometry.segment_size - offset) / 8) {
+    return false;
+  }
+  const auto* words = reinterpret_cast<const std::atomic<std::uint64_t>*>(s.base + offset);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = relaxed(words[i]);
+  return s.faults() == s.faults_seen;
+}
 const std::uint8_t* AttachedSegment::ring(std::uint32_t lane) const {
   return lane_committed(lane) ? state_->base + state_->geometry.lane_ring(lane) : nullptr;
 }

@@ -96,6 +96,7 @@ class AttachedSegment {
   [[nodiscard]] std::uint64_t strings_len() const;             // acquire, clamped to the region
   [[nodiscard]] std::uint32_t scopes_count() const;            // acquire, clamped
   [[nodiscard]] std::uint32_t pool_used() const;               // acquire, clamped
+  [[nodiscard]] std::uint32_t metrics_count() const;           // acquire, clamped
   [[nodiscard]] std::uint32_t flush_gen() const;               // acquire
   [[nodiscard]] CrashNote crash() const;
   // R2 as one private copy: anchors, crash note and what else is not read in every pass.
@@ -122,6 +123,9 @@ class AttachedSegment {
   // --- bytes
   // Exactly out.size() bytes at `offset` of the file by pread; false when the file does not have them.
   [[nodiscard]] bool read(std::uint64_t offset, std::span<std::uint8_t> out) const;
+  // The words at `offset`, a multiple of 8, each by one load through the mapping. Only what the process says
+  // is committed: a page that nobody wrote would be taken from its tmpfs. False: a page could not be had.
+  [[nodiscard]] bool read_words(std::uint64_t offset, std::span<std::uint64_t> out) const;
   // The mapped ring of a lane that is committed, else nullptr.
   [[nodiscard]] const std::uint8_t* ring(std::uint32_t lane) const;
 

@@ -227,7 +227,7 @@ void Agent::take_up_recovered() {
     for (const ByteSpan& bytes : raw) {
       pieces.emplace_back(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
     }
-    const otlp::BatchCheck check = otlp::check_batch(pieces, state);
+    const otlp::BatchCheck check = otlp::check_batch(pieces, state, static_cast<otlp::Signal>(batch.key.signal));
     return check.fault == otlp::BatchFault::none && check.records == batch.records;
   };
   const auto book_damaged = [this](const BatchInfo& batch) {

@@ -14,6 +14,18 @@ constexpr std::uint8_t kOwnerTag = 0x0a;    // resource, or scope
 constexpr std::uint8_t kContentTag = 0x12;  // scope_spans, or a record
 constexpr std::uint8_t kSchemaUrlTag = 0x1a;
 
+// Of a Metric, and of its data.
+constexpr std::uint8_t kNameTag = 0x0a;
+constexpr std::uint8_t kDescriptionTag = 0x12;
+constexpr std::uint8_t kUnitTag = 0x1a;
+constexpr std::uint8_t kGaugeTag = 0x2a;
+constexpr std::uint8_t kSumTag = 0x3a;
+constexpr std::uint8_t kHistogramTag = 0x4a;
+constexpr std::uint8_t kExponentialTag = 0x52;
+constexpr std::uint8_t kPointTag = 0x0a;
+constexpr std::uint8_t kTemporalityTag = 0x10;
+constexpr std::uint8_t kMonotonicTag = 0x18;
+
 constexpr std::size_t kFirstHeadBytes = 2048;
 
 // Resource or scope, and its schema URL behind it; false when the room is too small.
@@ -116,6 +128,84 @@ FoundBatchHead read_head(PieceReader& reader, std::uint8_t& next, bool& has_next
   return found;
 }
 
+// Where a length that was just read ends; false beyond `outer_end`.
+bool read_end(PieceReader& reader, std::uint64_t outer_end, std::uint64_t& end, BatchFault& fault) {
+  std::uint32_t length = 0;
+  if (!reader.read_varint(length)) {
+    fault = fault_of(reader, BatchFault::bad_record);
+    return false;
+  }
+  end = reader.position() + length;
+  if (end > outer_end) {
+    fault = outer_end == reader.total() ? BatchFault::cut_short : BatchFault::bad_record;
+    return false;
+  }
+  return true;
+}
+
+// The body of a Gauge, Sum, Histogram or ExponentialHistogram, as MetricMessage writes it.
+bool count_points(PieceReader& reader, std::uint64_t end, std::uint32_t& points,
+                  BatchFault& fault) {
+  while (reader.position() < end) {
+    std::uint8_t tag = 0;
+    if (!reader.read_byte(tag))
+      break;
+    if (tag == kPointTag) {
+      std::uint64_t point_end = 0;
+      if (!read_end(reader, end, point_end, fault))
+        return false;
+      if (!reader.skip(point_end - reader.position()))
+        break;
+      ++points;
+      continue;
+    }
+    std::uint32_t value = 0;
+    if ((tag != kTemporalityTag && tag != kMonotonicTag) || !reader.read_varint(value)) {
+      fault = fault_of(reader, BatchFault::bad_record);
+      return false;
+    }
+  }
+  if (reader.position() == end)
+    return true;
+  fault = BatchFault::bad_record;
+  return false;
+}
+
+// A Metric behind its tag: its texts, then one kind of data.
+bool skip_metric(PieceReader& reader, std::uint32_t& points, BatchFault& fault) {
+  std::uint64_t end = 0;
+  if (!read_end(reader, reader.total(), end, fault))
+    return false;
+  while (reader.position() < end) {
+    std::uint8_t tag = 0;
+    std::uint64_t field_end = 0;
+    if (!reader.read_byte(tag) || !read_end(reader, end, field_end, fault)) {
+      if (fault == BatchFault::none)
+        fault = BatchFault::bad_record;
+      return false;
+    }
+    switch (tag) {
+      case kNameTag:
+      case kDescriptionTag:
+      case kUnitTag:
+        if (!reader.skip(field_end - reader.position())) {
+          fault = BatchFault::bad_record;
+          return false;
+        }
+        break;
+      case kGaugeTag:
+      case kSumTag:
+      case kHistogramTag:
+      case kExponentialTag:
+        if (!count_points(reader, field_end, points, fault))
+          return false;
+        break;
+      default: fault = BatchFault::bad_record; return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 BatchHead make_batch_head(Signal /*signal*/, const ResourceView& resource, const ScopeView& scope) {
@@ -176,7 +266,7 @@ FoundBatchHead find_batch_head(Piece first_bytes) {
   return find_batch_head(Pieces(&first_bytes, 1));
 }
 
-BatchCheck check_batch(Pieces pieces, BatchState state) {
+BatchCheck check_batch(Pieces pieces, BatchState state, Signal signal) {
   BatchCheck check;
   PieceReader reader(pieces);
   if (reader.total() > kMaxBatchBytes) {
@@ -207,17 +297,22 @@ BatchCheck check_batch(Pieces pieces, BatchState state) {
       check.fault = BatchFault::bad_record;
       return check;
     }
-    if (!skip_field_body(reader, check.fault, BatchFault::bad_record))
-      return check;
-    ++check.records;
+    if (signal == Signal::metrics) {
+      if (!skip_metric(reader, check.records, check.fault))
+        return check;
+    } else {
+      if (!skip_field_body(reader, check.fault, BatchFault::bad_record))
+        return check;
+      ++check.records;
+    }
     has_next = reader.read_byte(next);
   }
   check.position = reader.position();
   return check;
 }
 
-BatchCheck check_batch(Piece bytes, BatchState state) {
-  return check_batch(Pieces(&bytes, 1), state);
+BatchCheck check_batch(Piece bytes, BatchState state, Signal signal) {
+  return check_batch(Pieces(&bytes, 1), state, signal);
 }
 
 }  // namespace tailrace::otlp

@@ -105,16 +105,19 @@ struct FoundBatchHead {
 [[nodiscard]] FoundBatchHead find_batch_head(Piece first_bytes);
 
 // Walks a whole batch: head, then the tag and length of every record, which
-// must end exactly where the bytes end. The bodies are not looked into. Of a
-// closed batch both lengths must be right; of an open one they are ignored.
+// must end exactly where the bytes end. The bodies are not looked into, but for
+// those of metrics, whose records are the data points inside the Metric messages.
+// Of a closed batch both lengths must be right; of an open one they are ignored.
 enum class BatchState : std::uint8_t { open, closed };
 struct BatchCheck {
   BatchFault fault = BatchFault::none;
   std::uint64_t position = 0;  // where the fault was met, or the end
-  std::uint32_t records = 0;   // whole records before it
+  std::uint32_t records = 0;   // whole records before it; of metrics: data points
   BatchLayout layout;
 };
-[[nodiscard]] BatchCheck check_batch(Pieces pieces, BatchState state);
-[[nodiscard]] BatchCheck check_batch(Piece bytes, BatchState state);
+[[nodiscard]] BatchCheck check_batch(Pieces pieces, BatchState state,
+                                     Signal signal = Signal::traces);
+[[nodiscard]] BatchCheck check_batch(Piece bytes, BatchState state,
+                                     Signal signal = Signal::traces);
 
 }  // namespace tailrace::otlp

@@ -49,6 +49,7 @@ LaneWords parse_lane_head(Bytes entry) {
   take(entry, offsetof(LaneHead, owner_from), lane.owner_from);
   take(entry, offsetof(LaneHead, tid), lane.tid);
   take(entry, offsetof(LaneHead, shard), lane.shard);
+  take(entry, offsetof(LaneHead, cell_words), lane.cell_words);
   take(entry, offsetof(LaneHead, name), lane.name);
   lane.in_use = entry.load_or_zero<std::uint32_t>(offsetof(LaneHead, in_use)) != 0;
   lane.committed = (entry.load_or_zero<std::uint32_t>(offsetof(LaneHead, committed)) & 1u) != 0;

@@ -29,6 +29,7 @@ struct LaneWords {
   std::uint64_t owner_from = 0;
   std::uint32_t tid = 0;
   std::uint32_t shard = 0;
+  std::uint64_t cell_words = 0;
   bool in_use = false;
   bool committed = false;
   std::array<char, 16> name{};  // the application's bytes, zero-padded

@@ -213,7 +213,7 @@ class Parser {
       return fail(GeometryProblem::numbers, "string arena of %" PRIu64 " bytes > %" PRIu64,
                   g.region(RegionKind::strings).length, kArenaBytesMax);
     }
-    return check_slots() && check_scopes();
+    return check_slots() && check_scopes() && check_metrics();
   }
 
   bool check_slots() {
@@ -255,6 +255,25 @@ class Parser {
       return fail(GeometryProblem::regions, "region scopes has entries of %u bytes", scopes.stride);
     }
     g.scopes_max = std::min(scopes.count, kScopeEntriesMax);
+    return true;
+  }
+
+  bool check_metrics() {
+    Geometry& g = result_.geometry;
+    const RegionRange& descriptors = g.region(RegionKind::metric_descriptors);
+    if (descriptors.present()) {
+      if (descriptors.stride < sizeof(MetricDescriptor) || descriptors.stride % 8 != 0) {
+        return fail(GeometryProblem::regions, "region metric_descriptors has entries of %u bytes",
+                    descriptors.stride);
+      }
+      g.metrics_max = std::min(descriptors.count, kMetricDescriptorsMax);
+    }
+    const RegionRange& cells = g.region(RegionKind::metric_cells);
+    if (cells.present()) {
+      if (!has_lanes(RegionKind::metric_cells, 0)) return false;
+      g.lane_cell_words = std::min(cells.stride, kLaneCellBytes) / 8;
+    }
+    g.shared_cell_words = std::min(g.region(RegionKind::metric_shared).length, kSharedCellBytes) / 8;
     return true;
   }
 

@@ -83,6 +83,9 @@ struct Geometry {
   std::uint32_t slot_bytes = 0;
   std::uint32_t pool_slots = 0;
   std::uint32_t scopes_max = 0;
+  std::uint32_t metrics_max = 0;        // descriptors there is room for; 0: no metrics
+  std::uint32_t lane_cell_words = 0;    // of each lane
+  std::uint64_t shared_cell_words = 0;
 
   // In the arena; bounds against its published length are StringTable::blob()'s.
   std::uint32_t resource_offset = 0;
@@ -98,7 +101,8 @@ struct Geometry {
   }
   std::uint32_t ordinary_lanes() const { return lane_count - shared_lanes; }
 
-  // Offsets in the file. `lane` < lane_count, `slot` < slots_per_lane, `index` < pool_slots.
+  // Offsets in the file. `lane` < lane_count, `slot` < slots_per_lane, `index` < pool_slots or
+  // metrics_max, `word` < shared_cell_words.
   std::uint64_t lane_head(std::uint32_t lane) const { return region(RegionKind::lane_heads).entry(lane); }
   std::uint64_t lane_tail(std::uint32_t lane) const { return region(RegionKind::lane_tails).entry(lane); }
   std::uint64_t lane_ring(std::uint32_t lane) const { return region(RegionKind::lane_data).entry(lane); }
@@ -106,6 +110,11 @@ struct Geometry {
     return region(RegionKind::span_slots).entry(std::uint64_t{lane} * slots_per_lane + slot);
   }
   std::uint64_t lane_slots(std::uint32_t lane) const { return slot(lane, 0); }
+  std::uint64_t metric_descriptor(std::uint32_t index) const {
+    return region(RegionKind::metric_descriptors).entry(index);
+  }
+  std::uint64_t lane_cells(std::uint32_t lane) const { return region(RegionKind::metric_cells).entry(lane); }
+  std::uint64_t shared_cell(std::uint64_t word) const { return region(RegionKind::metric_shared).offset + 8 * word; }
   std::uint64_t pool_slot(std::uint32_t index) const { return region(RegionKind::slot_pool).entry(index); }
 };
 

@@ -105,9 +105,10 @@ void Baseline::set(Entry entry) {
 
 std::vector<std::uint8_t> Baseline::encode() const {
   std::vector<std::uint8_t> bytes;
-  if (entries_.empty()) return bytes;
+  if (entries_.empty() && lost_ns_ == 0) return bytes;
   bytes.assign(kMagic.begin(), kMagic.end());
   Writer writer(bytes);
+  writer.varint(lost_ns_);
   std::int64_t series = -1;
   std::uint64_t start_ns = 0;
   for (const Entry& entry : entries_) {
@@ -136,6 +137,8 @@ std::optional<Baseline> Baseline::decode(std::span<const std::uint8_t> bytes) {
   if (bytes.empty()) return baseline;
   if (bytes.size() <= kMagic.size() || !std::equal(kMagic.begin(), kMagic.end(), bytes.begin())) return std::nullopt;
   Reader reader(bytes.subspan(kMagic.size()));
+  if (!reader.varint(baseline.lost_ns_)) return std::nullopt;
+  if (reader.done() && baseline.lost_ns_ == 0) return std::nullopt;
   std::int64_t series = -1;
   std::uint64_t start_ns = 0;
   while (!reader.done()) {

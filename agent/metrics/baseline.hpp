@@ -4,7 +4,7 @@
 // count. It lies in the hold beside the points that it goes with, so that a killed agent neither repeats
 // nor loses a delta, and a cumulative series keeps its start.
 //
-// Bytes (version 1): 'T' 'M' 'B' 1, then each entry as varints: distance of its series to the one before,
+// Bytes (version 1): 'T' 'M' 'B' 1, a varint lost_ns, then each entry as varints: distance of its series to the one before,
 // less 1; distance of its start to the one before (zigzag); shape; then for `word` the value, for
 // `histogram` the sum's 8 bytes, the zero bucket, the number of buckets that are not 0, and of each the
 // distance to the one before, less 1, and its count. A bucket's number counts the negative ones behind
@@ -44,6 +44,15 @@ class Baseline {
     bool operator==(const Entry&) const = default;
   };
 
+  // Where one there was cannot be had any more: what a series that was made before `time_ns` counted up to
+  // its next collection is not known to be new, and not sent as a delta.
+  [[nodiscard]] static Baseline lost(std::uint64_t time_ns) {
+    Baseline baseline;
+    baseline.lost_ns_ = time_ns;
+    return baseline;
+  }
+  [[nodiscard]] std::uint64_t lost_ns() const { return lost_ns_; }
+
   // Entries in the order of their series.
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   [[nodiscard]] const Entry* find(std::uint32_t series) const;
@@ -57,6 +66,7 @@ class Baseline {
 
  private:
   std::vector<Entry> entries_;
+  std::uint64_t lost_ns_ = 0;
 };
 
 }  // namespace tailrace::agent

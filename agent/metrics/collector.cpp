@@ -229,6 +229,10 @@ class MetricCollector::Part {
       const Baseline::Entry* entry = former(series, Baseline::Shape::word);
       point.start_ns = start_of(series, entry);
       const std::uint64_t now = word;
+      if (entry == nullptr && point.start_ns < old_.lost_ns()) {
+        remember({series.index, Baseline::Shape::word, options_.time_ns, now, 0, {}});
+        return;
+      }
       if (!change(series, entry != nullptr ? entry->word : 0, word)) {
         if (entry != nullptr) remember({series.index, Baseline::Shape::word, options_.time_ns, entry->word, 0, {}});
         return;
@@ -280,6 +284,10 @@ class MetricCollector::Part {
       entry = former(series, Baseline::Shape::histogram);
       now = {series.index, Baseline::Shape::histogram, options_.time_ns, merged_.sum, merged_.zero,
              sparse(merged_.buckets)};
+      if (entry == nullptr && start_of(series, nullptr) < old_.lost_ns()) {
+        remember(std::move(now));
+        return;
+      }
       if (entry != nullptr) subtract_former(series, *entry);
     }
     std::uint64_t count = 0;

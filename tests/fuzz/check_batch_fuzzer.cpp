@@ -20,9 +20,9 @@ void require(bool holds) {
     std::abort();
 }
 
-void compare(Pieces pieces, Piece whole, BatchState state) {
-  const BatchCheck check = check_batch(pieces, state);
-  const BatchCheck same = check_batch(whole, state);
+void compare(Pieces pieces, Piece whole, BatchState state, Signal signal) {
+  const BatchCheck check = check_batch(pieces, state, signal);
+  const BatchCheck same = check_batch(whole, state, signal);
   require(check.fault == same.fault && check.records == same.records &&
           check.position == same.position);
   require(check.position <= whole.size() && check.records <= whole.size() / 2);
@@ -34,7 +34,7 @@ void compare(Pieces pieces, Piece whole, BatchState state) {
   require(lengths.has_value());
   fill_length(closed.data() + check.layout.outer_length_pos, lengths->outer);
   fill_length(closed.data() + check.layout.inner_length_pos, lengths->inner);
-  const BatchCheck again = check_batch(Piece(closed), BatchState::closed);
+  const BatchCheck again = check_batch(Piece(closed), BatchState::closed, signal);
   require(again.fault == BatchFault::none && again.records == check.records);
 }
 
@@ -52,8 +52,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                         bytes.begin() + static_cast<std::ptrdiff_t>(end));
   }
   const std::vector<Piece> pieces(blocks.begin(), blocks.end());
-  compare(pieces, bytes, BatchState::open);
-  compare(pieces, bytes, BatchState::closed);
+  for (const Signal signal : {Signal::traces, Signal::metrics}) {
+    compare(pieces, bytes, BatchState::open, signal);
+    compare(pieces, bytes, BatchState::closed, signal);
+  }
   require(find_batch_head(pieces).fault == find_batch_head(Piece(bytes)).fault);
   return 0;
 }

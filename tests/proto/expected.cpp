@@ -101,6 +101,89 @@ otel::logs::v1::LogRecord expected(const LogView& view) {
   return log;
 }
 
+otel::metrics::v1::Metric expected(const MetricView& view) {
+  otel::metrics::v1::Metric metric;
+  metric.set_name(std::string(view.name));
+  metric.set_description(std::string(view.description));
+  metric.set_unit(std::string(view.unit));
+  const auto temporality = static_cast<otel::metrics::v1::AggregationTemporality>(view.temporality);
+  switch (view.data) {
+    case MetricData::gauge: metric.mutable_gauge(); break;
+    case MetricData::sum:
+      metric.mutable_sum()->set_aggregation_temporality(temporality);
+      metric.mutable_sum()->set_is_monotonic(view.monotonic);
+      break;
+    case MetricData::histogram:
+      metric.mutable_histogram()->set_aggregation_temporality(temporality);
+      break;
+    case MetricData::exponential_histogram:
+      metric.mutable_exponential_histogram()->set_aggregation_temporality(temporality);
+      break;
+  }
+  return metric;
+}
+
+otel::metrics::v1::NumberDataPoint expected(const NumberPointView& view) {
+  otel::metrics::v1::NumberDataPoint point;
+  add_key_values(view.attributes, point.mutable_attributes());
+  point.set_start_time_unix_nano(view.start_ns);
+  point.set_time_unix_nano(view.time_ns);
+  if (view.value.type == Value::Type::real)
+    point.set_as_double(view.value.real);
+  else
+    point.set_as_int(view.value.integer);
+  point.set_flags(view.flags);
+  return point;
+}
+
+otel::metrics::v1::HistogramDataPoint expected(const HistogramPointView& view) {
+  otel::metrics::v1::HistogramDataPoint point;
+  add_key_values(view.attributes, point.mutable_attributes());
+  point.set_start_time_unix_nano(view.start_ns);
+  point.set_time_unix_nano(view.time_ns);
+  point.set_count(view.count);
+  if (view.sum)
+    point.set_sum(*view.sum);
+  for (const std::uint64_t count : view.bucket_counts)
+    point.add_bucket_counts(count);
+  for (const double bound : view.bounds)
+    point.add_explicit_bounds(bound);
+  point.set_flags(view.flags);
+  if (view.min)
+    point.set_min(*view.min);
+  if (view.max)
+    point.set_max(*view.max);
+  return point;
+}
+
+otel::metrics::v1::ExponentialHistogramDataPoint expected(const ExponentialPointView& view) {
+  otel::metrics::v1::ExponentialHistogramDataPoint point;
+  add_key_values(view.attributes, point.mutable_attributes());
+  point.set_start_time_unix_nano(view.start_ns);
+  point.set_time_unix_nano(view.time_ns);
+  point.set_count(view.count);
+  if (view.sum)
+    point.set_sum(*view.sum);
+  point.set_scale(view.scale);
+  point.set_zero_count(view.zero_count);
+  const auto add = [](const ExponentialPointView::Buckets& from, auto* buckets) {
+    buckets->set_offset(from.offset);
+    for (const std::uint64_t count : from.counts)
+      buckets->add_bucket_counts(count);
+  };
+  if (!view.positive.counts.empty())
+    add(view.positive, point.mutable_positive());
+  if (!view.negative.counts.empty())
+    add(view.negative, point.mutable_negative());
+  point.set_flags(view.flags);
+  if (view.min)
+    point.set_min(*view.min);
+  if (view.max)
+    point.set_max(*view.max);
+  point.set_zero_threshold(view.zero_threshold);
+  return point;
+}
+
 otel::resource::v1::Resource expected(const ResourceView& view) {
   otel::resource::v1::Resource resource;
   add_key_values(view.attributes, resource.mutable_attributes());

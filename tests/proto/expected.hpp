@@ -9,8 +9,10 @@
 #include <string_view>
 
 #include "opentelemetry/proto/collector/logs/v1/logs_service.pb.h"
+#include "opentelemetry/proto/collector/metrics/v1/metrics_service.pb.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb.h"
 #include "proto/encode/backward_writer.hpp"
+#include "proto/encode/metrics.hpp"
 #include "proto/encode/view.hpp"
 
 namespace tailrace::otlp::test {
@@ -20,6 +22,11 @@ namespace otel = opentelemetry::proto;
 otel::common::v1::AnyValue expected(const Value& value);
 otel::trace::v1::Span expected(const SpanView& span);
 otel::logs::v1::LogRecord expected(const LogView& log);
+// A Metric without points, and its points.
+otel::metrics::v1::Metric expected(const MetricView& metric);
+otel::metrics::v1::NumberDataPoint expected(const NumberPointView& point);
+otel::metrics::v1::HistogramDataPoint expected(const HistogramPointView& point);
+otel::metrics::v1::ExponentialHistogramDataPoint expected(const ExponentialPointView& point);
 otel::resource::v1::Resource expected(const ResourceView& resource);
 otel::common::v1::InstrumentationScope expected(const ScopeView& scope);
 

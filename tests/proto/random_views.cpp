@@ -13,6 +13,8 @@ void RandomViews::clear() {
   items_.clear();
   events_.clear();
   links_.clear();
+  numbers_.clear();
+  reals_.clear();
 }
 
 std::uint64_t RandomViews::number() {
@@ -172,6 +174,87 @@ ResourceView RandomViews::resource() {
 
 ScopeView RandomViews::scope() {
   return {text(), text(), text(), attributes(2), count()};
+}
+
+double RandomViews::real() {
+  const Value any = value(0);
+  return any.type == Value::Type::real ? any.real : static_cast<double>(below(1000)) / 8;
+}
+
+std::optional<double> RandomViews::maybe_real() {
+  return one_in(2) ? std::optional(real()) : std::nullopt;
+}
+
+std::span<const std::uint64_t> RandomViews::numbers(std::size_t count) {
+  std::vector<std::uint64_t>& made = numbers_.emplace_back(count);
+  for (std::uint64_t& one : made)
+    one = number();
+  return made;
+}
+
+MetricView RandomViews::metric() {
+  MetricView metric;
+  metric.name = text();
+  metric.description = text();
+  metric.unit = text();
+  metric.data = static_cast<MetricData>(below(4));
+  if (metric.data != MetricData::gauge)
+    metric.temporality = static_cast<Temporality>(below(3));
+  metric.monotonic = metric.data == MetricData::sum && one_in(2);
+  return metric;
+}
+
+NumberPointView RandomViews::number_point() {
+  NumberPointView point;
+  point.attributes = attributes(2);
+  point.start_ns = number();
+  point.time_ns = number();
+  point.value =
+      one_in(2) ? Value::of(static_cast<std::int64_t>(number())) : Value::of(real());
+  point.flags = count();
+  return point;
+}
+
+HistogramPointView RandomViews::histogram_point() {
+  HistogramPointView point;
+  point.attributes = attributes(2);
+  point.start_ns = number();
+  point.time_ns = number();
+  point.count = number();
+  point.sum = maybe_real();
+  if (!one_in(4)) {
+    std::vector<double>& bounds = reals_.emplace_back(below(40));
+    for (double& bound : bounds)
+      bound = real();
+    point.bounds = bounds;
+    point.bucket_counts = numbers(bounds.size() + 1);
+  }
+  point.flags = count();
+  point.min = maybe_real();
+  point.max = maybe_real();
+  return point;
+}
+
+ExponentialPointView RandomViews::exponential_point() {
+  ExponentialPointView point;
+  point.attributes = attributes(2);
+  point.start_ns = number();
+  point.time_ns = number();
+  point.count = number();
+  point.sum = maybe_real();
+  point.scale = static_cast<std::int32_t>(number());
+  point.zero_count = number();
+  for (auto* side : {&point.positive, &point.negative}) {
+    if (one_in(3))
+      continue;
+    side->counts = numbers(1 + below(200));
+    side->offset = static_cast<std::int32_t>(number());
+  }
+  point.flags = count();
+  point.min = maybe_real();
+  point.max = maybe_real();
+  point.zero_threshold = one_in(3) ? 0 : real();
+  return point;
 }
 
 }  // namespace tailrace::otlp::test

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// RandomViews: spans and logs of every shape, the same for the same seed.
+// RandomViews: spans, logs and metrics of every shape, the same for the same seed.
 // Memory: owns what the views it made point at, until clear().
 
 #pragma once
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "proto/encode/metrics.hpp"
 #include "proto/encode/view.hpp"
 
 namespace tailrace::otlp::test {
@@ -23,6 +24,10 @@ class RandomViews {
   LogView log();
   ResourceView resource();
   ScopeView scope();
+  MetricView metric();
+  NumberPointView number_point();
+  HistogramPointView histogram_point();
+  ExponentialPointView exponential_point();
   Value value(int depth);
   std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
 
@@ -37,6 +42,9 @@ class RandomViews {
   std::string_view key();   // never empty
   std::string_view raw();   // any bytes
   Attributes attributes(int depth);
+  double real();
+  std::optional<double> maybe_real();
+  std::span<const std::uint64_t> numbers(std::size_t count);
   template <typename Id>
   Id id(bool may_be_absent);
 
@@ -45,6 +53,8 @@ class RandomViews {
   std::deque<std::vector<KeyValue>> items_;
   std::deque<std::vector<EventView>> events_;
   std::deque<std::vector<LinkView>> links_;
+  std::deque<std::vector<std::uint64_t>> numbers_;
+  std::deque<std::vector<double>> reals_;
 };
 
 }  // namespace tailrace::otlp::test

@@ -112,6 +112,19 @@ void bound_by(BatchHints& batch, const std::optional<std::uint32_t>& queue) {
   if (queue) batch.records = std::min(batch.records.value_or(*queue), *queue);
 }
 
+// Set for the agent and read by nobody.
+struct Unread {
+  const char* name;
+  const char* instead;
+};
+constexpr std::array kUnread{
+    Unread{"OTEL_CONFIG_FILE", "no file is read; options and variables count"},
+    Unread{"OTEL_EXPERIMENTAL_CONFIG_FILE", "no file is read; options and variables count"},
+    Unread{"OTEL_BSP_EXPORT_TIMEOUT", "not used; OTEL_EXPORTER_OTLP_TIMEOUT counts"},
+    Unread{"OTEL_BLRP_EXPORT_TIMEOUT", "not used; OTEL_EXPORTER_OTLP_TIMEOUT counts"},
+    Unread{"OTEL_METRIC_EXPORT_TIMEOUT", "not used; OTEL_EXPORTER_OTLP_TIMEOUT counts"},
+};
+
 template <class T>
 std::optional<T> either(const std::optional<T>& first, const std::optional<T>& second) {
   return first ? first : second;
@@ -189,7 +202,14 @@ HintsReport own_hints() {
     // The names are literals, so they end with a zero.
     if (const char* value = std::getenv(name.data()); value != nullptr) texts.push_back({name, value});
   }
-  return check_hints(texts);
+  HintsReport report = check_hints(texts);
+  for (const Unread& unread : kUnread) {
+    const char* value = std::getenv(unread.name);
+    if (value != nullptr && !trim(value).empty()) {
+      report.warnings.push_back(fmt::format("{}: {}", unread.name, unread.instead));
+    }
+  }
+  return report;
 }
 
 }  // namespace tailrace::agent

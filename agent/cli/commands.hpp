@@ -18,6 +18,7 @@ using Action = std::function<int()>;
 void add_agent_command(CLI::App& app, Action& action);
 void add_viewer_command(CLI::App& app, Action& action);
 void add_status_command(CLI::App& app, Action& action);
+void add_tap_command(CLI::App& app, Action& action);
 void add_dump_command(CLI::App& app, Action& action);
 void add_demo_command(CLI::App& app, Action& action);
 

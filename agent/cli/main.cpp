@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   ta::Action action;
   ta::add_agent_command(app, action);
   ta::add_status_command(app, action);
+  ta::add_tap_command(app, action);
   ta::add_dump_command(app, action);
 #ifdef TAILRACE_HAVE_VIEWER
   ta::add_viewer_command(app, action);

@@ -35,6 +35,8 @@
 #include "agent/pipeline/session.hpp"
 #include "agent/pipeline/viewer_process.hpp"
 #include "agent/pipeline/worker.hpp"
+#include "agent/tap/protocol.hpp"
+#include "agent/tap/server.hpp"
 #include "proto/encode/batch.hpp"
 
 namespace tailrace::agent {
@@ -104,6 +106,8 @@ class Agent {
   std::unique_ptr<Hold> hold_;
   std::vector<std::unique_ptr<Dispatcher>> dispatchers_;
   std::array<std::size_t, kSignals> by_signal_{};
+  TapHub taps_;
+  std::unique_ptr<TapServer> tap_server_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::optional<Orphans> orphans_;
   std::map<std::string, ProcessIndex> attached_;  // segment name → process
@@ -207,7 +211,7 @@ Status Agent::configure_export() {
   const unsigned count = options_.workers != 0 ? options_.workers : std::min(cores, kWorkersMax);
   for (unsigned i = 0; i < count; ++i) {
     workers_.push_back(std::make_unique<Worker>(
-        *hold_, options_, thread++, [this](const WaitingBatch& batch) { dispatcher(batch.signal).push(batch); }));
+        *hold_, options_, thread++, taps_, [this](const WaitingBatch& batch) { dispatcher(batch.signal).push(batch); }));
   }
   return {};
 }
@@ -261,6 +265,13 @@ void Agent::take_up_recovered() {
 void Agent::start_threads() {
   for (const std::unique_ptr<Dispatcher>& dispatcher : dispatchers_) dispatcher->start();
   for (const std::unique_ptr<Worker>& worker : workers_) worker->start();
+  // The hold's lock is ours, so a socket that is there is one that a killed agent left.
+  Result<std::unique_ptr<TapServer>> server = TapServer::start(tap_socket_of(hold_path_), taps_);
+  if (server) {
+    tap_server_ = std::move(server).value();
+  } else {
+    spdlog::warn("{}; `tailrace tap` finds no agent, all else works", server.error().sentence);
+  }
 }
 
 void Agent::scan() {
@@ -352,6 +363,7 @@ void Agent::stop() {
   scan();
   for (const std::unique_ptr<Worker>& worker : workers_) worker->finish(deadline);
   for (const std::unique_ptr<Dispatcher>& dispatcher : dispatchers_) dispatcher->finish(deadline);
+  tap_server_.reset();
   workers_.clear();
   dispatchers_.clear();
   const Result<HoldStatus> left = read_status(hold_path_);

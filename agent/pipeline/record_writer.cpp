@@ -43,8 +43,8 @@ otlp::BatchLayout layout_of(std::uint64_t note) {
 }
 
 RecordWriter::RecordWriter(ProcessIndex process, SegmentDecoder& decoder, const ProcessResource& resource,
-                           const ProcessLimits& limits, std::span<std::uint8_t> buffer)
-    : process_(process), decoder_(decoder), resource_(resource), limits_(limits), buffer_(buffer) {}
+                           const ProcessLimits& limits, std::span<std::uint8_t> buffer, TapPoint& tap)
+    : process_(process), decoder_(decoder), resource_(resource), limits_(limits), buffer_(buffer), tap_(tap) {}
 
 const RecordWriter::Head& RecordWriter::head_of(std::uint16_t scope) {
   if (scope < heads_.size() && heads_[scope] != nullptr) return *heads_[scope];
@@ -76,14 +76,24 @@ AppendStatus RecordWriter::seal_if_full(Pass& pass, const BatchKey& key, const A
   return appended.status;
 }
 
+void RecordWriter::show(const Decoded& decoded) {
+  if (decoded.span != nullptr) {
+    tap_.see(resource_.service(), *decoded.span);
+  } else {
+    tap_.see(resource_.service(), *decoded.log);
+  }
+}
+
 AppendStatus RecordWriter::append(Pass& pass, const Decoded& decoded, Origin origin) {
   const std::span<const std::byte> record = encode(decoded);
   const Head& head = head_of(decoded.scope);
   if (record.empty() || head.bytes.empty()) return AppendStatus::oversize;
   const BatchKey key{process_, decoded.span != nullptr ? Signal::traces : Signal::logs,
                      batch_priority(decoded.priority), head.route};
-  return seal_if_full(pass, key,
-                      pass.append(key, std::as_bytes(std::span(head.bytes)), head.note, record, origin));
+  const AppendStatus status = seal_if_full(
+      pass, key, pass.append(key, std::as_bytes(std::span(head.bytes)), head.note, record, origin));
+  if (status == AppendStatus::appended && tap_.watched()) [[unlikely]] show(decoded);
+  return status;
 }
 
 AppendStatus RecordWriter::join(Pass& pass, const Decoded& decoded, std::span<const BatchId> parked) {
@@ -91,9 +101,10 @@ AppendStatus RecordWriter::join(Pass& pass, const Decoded& decoded, std::span<co
   const Head& head = head_of(decoded.scope);
   if (record.empty() || head.bytes.empty()) return AppendStatus::oversize;
   const BatchKey key{process_, Signal::traces, batch_priority(decoded.priority), head.route};
-  return seal_if_full(pass, key,
-                      pass.join(key, std::as_bytes(std::span(head.bytes)), head.note, record, Origin{}, 1,
-                                parked));
+  const AppendStatus status = seal_if_full(
+      pass, key, pass.join(key, std::as_bytes(std::span(head.bytes)), head.note, record, Origin{}, 1, parked));
+  if (status == AppendStatus::appended && tap_.watched()) [[unlikely]] show(decoded);
+  return status;
 }
 
 }  // namespace tailrace::agent

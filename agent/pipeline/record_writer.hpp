@@ -18,6 +18,7 @@
 #include "agent/decode/resource.hpp"
 #include "agent/hold/pass.hpp"
 #include "agent/pipeline/process_limits.hpp"
+#include "agent/tap/tap.hpp"
 #include "proto/encode/batch.hpp"
 
 namespace tailrace::agent {
@@ -34,7 +35,7 @@ otlp::BatchLayout layout_of(std::uint64_t note);
 class RecordWriter {
  public:
   RecordWriter(ProcessIndex process, SegmentDecoder& decoder, const ProcessResource& resource,
-               const ProcessLimits& limits, std::span<std::uint8_t> buffer);
+               const ProcessLimits& limits, std::span<std::uint8_t> buffer, TapPoint& tap);
 
   // Encodes the decoded span or log and appends it.
   AppendStatus append(Pass& pass, const Decoded& decoded, Origin origin);
@@ -50,12 +51,14 @@ class RecordWriter {
   const Head& head_of(std::uint16_t scope);
   std::span<const std::byte> encode(const Decoded& decoded);
   AppendStatus seal_if_full(Pass& pass, const BatchKey& key, const Appended& appended);
+  void show(const Decoded& decoded);
 
   const ProcessIndex process_;
   SegmentDecoder& decoder_;
   const ProcessResource& resource_;
   const ProcessLimits& limits_;
   std::span<std::uint8_t> buffer_;
+  TapPoint& tap_;
   std::vector<std::unique_ptr<Head>> heads_;  // by scope
 };
 

@@ -114,7 +114,7 @@ void Session::take_positions(bool known) {
 
 void Session::enter(WorkerMemory& memory) {
   memory_ = &memory;
-  writer_ = std::make_unique<RecordWriter>(process_, decoder_, *resource_, limits_, memory.encode);
+  writer_ = std::make_unique<RecordWriter>(process_, decoder_, *resource_, limits_, memory.encode, memory.tap);
   parts_ = std::make_unique<SpanParts>(hold_, process_, decoder_, *writer_);
   for (const BatchInfo& parked : hold_.recovery().parked) {
     if (parked.key.process == process_) parts_->take_up(parked);

@@ -38,8 +38,10 @@ namespace tailrace::agent {
 
 // A drain worker's buffers, shared by its sessions.
 struct WorkerMemory {
+  explicit WorkerMemory(TapHub& taps) : tap(taps) {}
   CopyBuffer copy;
   std::vector<std::uint8_t> encode = std::vector<std::uint8_t>(kEncodeBytes);
+  TapPoint tap;
 };
 
 struct PassResult {

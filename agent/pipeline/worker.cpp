@@ -55,9 +55,10 @@ Status close_batch(Hold& hold, const BatchInfo& batch) {
   return hold.close(batch.id, patches);
 }
 
-Worker::Worker(Hold& hold, const AgentOptions& options, std::uint32_t thread, Deliver deliver)
+Worker::Worker(Hold& hold, const AgentOptions& options, std::uint32_t thread, TapHub& taps,
+               Deliver deliver)
     : hold_(hold), options_(options), thread_number_(thread), deliver_(std::move(deliver)),
-      pass_(hold, kChainsOfPass) {}
+      memory_(taps), pass_(hold, kChainsOfPass) {}
 
 Worker::~Worker() {
   if (thread_.joinable()) finish(steady_clock::now());
@@ -131,6 +132,7 @@ bool Worker::run_passes() {
   bool busy = false;
   full_ = false;
   fullest_permille_ = 0;
+  memory_.tap.refresh();
   for (std::size_t i = 0; i < sessions_.size() && !full_; ++i) {
     Session& session = *sessions_[(first_session_ + i) % sessions_.size()];
     const PassResult result = session.run_pass(pass_);

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/tap/tap.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace tailrace::agent {
+namespace {
+
+constexpr std::size_t kProducers = 8;  // drain workers, with room
+
+}  // namespace
+
+// Twice the lines: blocks that some producer has begun are not full.
+Tap::Tap(TapFilter filter) : filter_(std::move(filter)), queue_(2 * kLines, 0, kProducers) {}
+
+// Several workers may find the last place at once; the one too many gives it back.
+bool Tap::reserve() {
+  if (waiting_.load(std::memory_order_relaxed) < kLines) {
+    if (waiting_.fetch_add(1, std::memory_order_relaxed) < kLines) return true;
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  left_out_.fetch_add(1, std::memory_order_relaxed);
+  return false;
+}
+
+void Tap::offer(const TapLine& line) {
+  if (queue_.try_enqueue(line)) return;
+  waiting_.fetch_sub(1, std::memory_order_relaxed);
+  left_out_.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool Tap::take(TapLine& line) {
+  if (!queue_.try_dequeue(line)) return false;
+  waiting_.fetch_sub(1, std::memory_order_relaxed);
+  return true;
+}
+
+void TapHub::add(std::shared_ptr<Tap> tap) {
+  const std::lock_guard lock(mutex_);
+  taps_.push_back(std::move(tap));
+  changes_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void TapHub::remove(const Tap* tap) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(taps_, [tap](const std::shared_ptr<Tap>& known) { return known.get() == tap; });
+  changes_.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Whoever changes the list at this moment is not waited for: the next pass looks again.
+void TapPoint::look_again() {
+  const std::unique_lock lock(hub_.mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return;
+  seen_ = hub_.changes_.load(std::memory_order_relaxed);
+  taps_ = hub_.taps_;
+}
+
+void TapPoint::see(std::string_view service, const otlp::SpanView& span) {
+  for (const std::shared_ptr<Tap>& tap : taps_) {
+    if (tap->filter().passes(service, span) && tap->reserve()) tap->offer(TapLine(service, span));
+  }
+}
+
+void TapPoint::see(std::string_view service, const otlp::LogView& log) {
+  for (const std::shared_ptr<Tap>& tap : taps_) {
+    if (tap->filter().passes(service, log) && tap->reserve()) tap->offer(TapLine(service, log));
+  }
+}
+
+void TapPoint::see(std::string_view service, const TapMetric& metric) {
+  for (const std::shared_ptr<Tap>& tap : taps_) {
+    if (tap->filter().passes_metric(service, metric.name) && tap->reserve()) tap->offer(TapLine(service, metric));
+  }
+}
+
+}  // namespace tailrace::agent

@@ -60,7 +60,7 @@ void Encoder::raw(const void* from, std::uint32_t length) noexcept {
 Encoder::Open Encoder::begin(const detail::Name& name, ItemType type, std::uint8_t flags) noexcept {
   detail::Name key = name;
   // Only when writing: the count before it then is at most too high, and no key is seen twice at once.
-  if (to_ != nullptr && key.id == 0 && key.text != nullptr) key.id = detail::find_name(key.text, key.length);
+  if (find_ && to_ != nullptr && key.id == 0 && key.text != nullptr) key.id = detail::find_name(key.text, key.length);
   Open open;
   open.at = at_;
   open.type = type;

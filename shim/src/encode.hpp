@@ -15,8 +15,9 @@ namespace tailrace::shim {
 class Encoder {
  public:
   // `to` null: count only. `room` bounds the whole; `characters` each string.
-  Encoder(unsigned char* to, std::uint32_t room, std::uint32_t characters) noexcept
-      : to_(to), room_(room & ~7u), characters_(characters) {}
+  // `find`: keys without an id are looked for in this thread's cache; the bytes then depend on what was there.
+  Encoder(unsigned char* to, std::uint32_t room, std::uint32_t characters, bool find = true) noexcept
+      : to_(to), room_(room & ~7u), characters_(characters), find_(find) {}
 
   // One item; false: not even its head fits, nothing was added. The limit of characters is one of attributes:
   // names, messages, bodies and arguments, which have reserved keys, are bounded by the room alone.
@@ -64,6 +65,7 @@ class Encoder {
   std::uint32_t at_ = 0;
   std::uint32_t count_ = 0;
   bool cut_ = false;
+  bool find_;
 };
 
 // At most `room` bytes and `characters` characters of `text`, ending at a character's end.

@@ -15,6 +15,7 @@
 
 #include "encode.hpp"
 #include "environment.hpp"
+#include "metrics.hpp"
 #include "runtime.hpp"
 
 #ifndef TAILRACE_VERSION
@@ -167,7 +168,7 @@ void settle(const Config& c, Settings& s) noexcept {
   }
   s.parent_based = c.sampler == Sampler::parent_based_always_on || c.sampler == Sampler::parent_based_always_off ||
                    c.sampler == Sampler::parent_based_ratio;
-  s.off_mask = (c.traces ? 0u : 1u) | (c.logs ? 0u : 2u) | (c.metrics ? 0u : 4u);
+  s.off_mask = (c.traces ? 0u : 1u) | (c.logs ? 0u : 2u) | (c.metrics ? 0u : detail::kMetricsOff);
   s.exponential_histograms = c.exponential_histograms;
   s.min_severity = static_cast<std::uint32_t>(c.min_severity);
   if (s.min_severity <= 1) s.min_severity = 0;
@@ -276,8 +277,9 @@ bool build_segment(Private& p, char* why, std::size_t room) noexcept {
   shm::Birth birth;
   bool good = shm::begin_birth(birth, directory.fd, s.geometry);
   if (good) {
-    // From here to `ready` nobody may intern: the arena takes over the mirror as it is.
-    const bool locked = p.strings_lock.try_lock(1000000);
+    // From here to `ready` nobody may intern or register: the segment takes over what there is.
+    const bool metrics_locked = lock_metrics();
+    const bool locked = metrics_locked && p.strings_lock.try_lock(1000000);
     shm::Identity& identity = *birth.map.identity;
     uuid_text(identity.uuid, reinterpret_cast<char*>(mirror()) + g.instance_id_offset);
     good = locked && copy_mirror(p, birth.map);
@@ -288,6 +290,10 @@ bool build_segment(Private& p, char* why, std::size_t room) noexcept {
       identity.hints_length = g.hints_length;
       g.clock = identity.clock_kind;
       g.map = birth.map;
+      for (std::uint32_t i = 1; i <= shm::kSharedLanes; ++i) {
+        g.map.heads[s.geometry.lanes - i].shard.store(shm::kSharedShard, std::memory_order_relaxed);
+      }
+      copy_metrics(p, g.map);
       p.pid = static_cast<std::uint32_t>(getpid());
       write_anchor(p, 0);
       good = shm::publish(birth);
@@ -302,6 +308,7 @@ bool build_segment(Private& p, char* why, std::size_t room) noexcept {
       g.map = shm::SegmentMap{};
     }
     if (locked) p.strings_lock.unlock();
+    if (metrics_locked) g.metrics_lock.unlock();
   }
   if (!good) {
     g.why_code = Code::no_segment;
@@ -338,6 +345,7 @@ extern "C" void tailrace_init(const Config* config, std::uint32_t config_size, s
     g.mode.store(outcome->ok() ? Mode::active : Mode::off, std::memory_order_release);
   }
   if (!outcome->ok() && outcome->code != Code::disabled) say(outcome->sentence);
+  say_complaint();
 }
 
 extern "C" void tailrace_stats(Stats* out, std::uint32_t size) noexcept {
@@ -348,11 +356,17 @@ extern "C" void tailrace_stats(Stats* out, std::uint32_t size) noexcept {
   stats.before_init = g.calls_before_init.load(std::memory_order_relaxed);
   stats.unrecorded = g.calls_unrecorded.load(std::memory_order_relaxed);
   stats.cut = g.cut_unlaned.load(std::memory_order_relaxed);
+  stats.series = g.series.load(std::memory_order_relaxed);
+  stats.metrics_unrecorded = g.metrics_unrecorded.load(std::memory_order_relaxed);
+  stats.metrics_invalid = g.metrics_invalid.load(std::memory_order_relaxed);
   Private* p = area();
   if (p != nullptr && p->state.load(std::memory_order_acquire) == ChildState::ready) {
     std::memcpy(stats.segment, g.segment_name, sizeof stats.segment);
     const shm::SegmentMap& map = g.map;
     stats.lanes_used = map.process->lanes_used.load(std::memory_order_relaxed);
+    stats.metrics_unrecorded += map.process->metrics_unrecorded.load(std::memory_order_relaxed);
+    stats.metrics_invalid += map.process->metrics_invalid.load(std::memory_order_relaxed);
+    stats.metrics_clamped = map.process->metrics_clamped.load(std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < map.geometry.lanes; ++i) {
       if (i == stats.lanes_used && i < map.geometry.lanes - shm::kSharedLanes) i = map.geometry.lanes - shm::kSharedLanes;
       const shm::LaneHead& head = map.heads[i];

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "metrics.hpp"
+
 namespace tailrace::shim {
 
 Global g;
@@ -32,7 +34,8 @@ constexpr std::size_t kBlockStride = 8192;
 constexpr std::size_t kBlockOffset = shm::kSlotBytes / 2;
 static_assert(sizeof(ThreadBlock) <= kBlockStride - kBlockOffset);
 constexpr std::size_t kBlocksBytes = (shm::kLanesMax + kLanelessBlocks) * kBlockStride;
-constexpr std::size_t kAreaBytes = kPrivateBytes + kBlocksBytes + kSides * sizeof(Side);
+constexpr std::size_t kSidesBytes = kSides * sizeof(Side);
+constexpr std::size_t kAreaBytes = kPrivateBytes + kBlocksBytes + kSidesBytes + std::size_t{shm::kLanesMax} * kCacheBytes;
 
 pthread_key_t exit_key;
 bool hooks_made;
@@ -40,22 +43,28 @@ bool hooks_made;
 // A signal handler that interrupts the taking of a lane must not start another.
 __thread std::uint32_t entering __attribute__((tls_model("initial-exec")));
 __thread bool holds_for_fork __attribute__((tls_model("initial-exec")));
+__thread bool holds_metrics __attribute__((tls_model("initial-exec")));
 
 void release_block(void* block) noexcept;
 
 void before_fork() noexcept {
-  // No string half written may be seen by the child. Bounded: a holder that is stopped must not stop us.
+  // No string or series half written may be seen by the child. Bounded: a holder that is stopped must not stop us.
+  holds_metrics = g.metrics_lock.try_lock(2000);
   Private* p = area();
   holds_for_fork = p != nullptr && p->strings_lock.try_lock(2000);
 }
 void after_fork_in_parent() noexcept {
   if (holds_for_fork) area()->strings_lock.unlock();
   holds_for_fork = false;
+  if (holds_metrics) g.metrics_lock.unlock();
+  holds_metrics = false;
 }
 // The second layer: kernels and emulators that do not wipe, pointers taken before the fork.
 void after_fork_in_child() noexcept {
   unsigned char* base = g.area.load(std::memory_order_relaxed);
   holds_for_fork = false;
+  if (holds_metrics) g.metrics_lock.unlock();
+  holds_metrics = false;
   if (base == nullptr) return;
   madvise(base, kAreaBytes, MADV_DONTNEED);
   if (g.map.base != nullptr) {
@@ -245,6 +254,10 @@ Side& side_at(std::uint32_t index) noexcept {
   return reinterpret_cast<Side*>(g.area.load(std::memory_order_relaxed) + kPrivateBytes + kBlocksBytes)[index];
 }
 
+unsigned char* cache_at(std::uint32_t lane) noexcept {
+  return g.area.load(std::memory_order_relaxed) + kPrivateBytes + kBlocksBytes + kSidesBytes + std::size_t{lane} * kCacheBytes;
+}
+
 bool make_thread_hooks() noexcept {
   if (hooks_made) return true;
   if (pthread_key_create(&exit_key, release_block) != 0) return false;
@@ -328,6 +341,15 @@ void attach_block(ThreadBlock& block, const shm::SegmentMap& map, std::uint32_t 
   } else {
     block.lane_head = &map.heads[map.geometry.lanes - 1];
     block.slots_free = 0;
+  }
+  block.cells_refused = 0;
+  block.shard = lane < shm::kSharedShard ? lane : shm::kSharedShard;
+  block.shared_cells = map.metric_shared;
+  block.shared_cells_bytes = area()->metrics_ready != 0 ? static_cast<std::uint32_t>(shm::kSharedCellBytes) : 0;
+  if (lane != kNoLane) {
+    map.heads[lane].shard.store(block.shard, std::memory_order_relaxed);
+    block.cells = map.lane_cells(lane);
+    commit_cells(block, 1000);
   }
   block.version = detail::kInlineVersion;
   block.size = sizeof block;

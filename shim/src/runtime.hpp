@@ -25,6 +25,8 @@ using detail::ThreadBlock;
 
 inline constexpr std::uint32_t kLanelessBlocks = 1024;  // threads beyond the lanes that keep a context
 inline constexpr std::uint32_t kNoLane = 0xffffffffu;
+inline constexpr std::uint32_t kCacheEntries = 128;  // of a lane's look-ups of series
+inline constexpr std::uint32_t kCacheBytes = kCacheEntries * 192;
 inline constexpr std::uint32_t kPoolWordsMax = shm::kPoolSlotsDefault / 64;
 inline constexpr std::uint32_t kNameTable = 1u << 16;
 
@@ -95,6 +97,11 @@ struct Private {
   std::atomic<std::uint64_t> pool_committed;  // bit i: slots 64 i … 64 i + 63
   std::uint64_t strings_committed;            // bytes of R5; under strings_lock
   SharedWriter shared[shm::kSharedLanes];
+  // Of metrics; under Global::metrics_lock. Bytes that are committed.
+  std::uint32_t metrics_ready;  // 0: off, or no space for what there was when the segment was born
+  std::uint64_t descriptors_committed;
+  std::uint64_t shared_cells_committed;
+  std::uint64_t shared_lane_cells;  // of the shared lane that has cells: the last one
 };
 
 enum class Mode : std::uint32_t { before_init = 0, initialising = 1, active = 2, off = 3 };
@@ -146,6 +153,16 @@ struct Global {
   std::atomic<std::uint64_t> calls_before_init;
   std::atomic<std::uint64_t> calls_unrecorded;
   std::atomic<std::uint64_t> cut_unlaned;
+
+  // Metrics (metrics.hpp). The lock is not in wiped memory: a child's threads and whoever builds its
+  // segment must meet at the same one.
+  std::atomic<void*> registry;
+  PrivateLock metrics_lock;
+  std::atomic<std::uint32_t> instruments;
+  std::atomic<std::uint32_t> series;
+  std::atomic<std::uint64_t> metrics_unrecorded;  // where there is no segment to count them in
+  std::atomic<std::uint64_t> metrics_invalid;
+  char complaint[500];  // before init()
 };
 
 extern Global g __attribute__((visibility("hidden")));
@@ -163,6 +180,7 @@ Private* ensure_area() noexcept;  // null: no memory
 inline Private* area() noexcept { return reinterpret_cast<Private*>(g.area.load(std::memory_order_acquire)); }
 ThreadBlock* block_at(std::uint32_t index) noexcept;
 Side& side_at(std::uint32_t index) noexcept;
+unsigned char* cache_at(std::uint32_t lane) noexcept;  // kCacheBytes, of series found by attributes
 std::uint32_t gettid_now() noexcept;
 void spin_pause() noexcept;
 
@@ -208,6 +226,7 @@ void free_no_slot(std::uint32_t index) noexcept;
 
 // Strings. 0: write it inline.
 std::uint32_t intern(const char* text, std::size_t length, bool literal) noexcept;
+std::uint32_t find_string(const char* text, std::size_t length) noexcept;  // 0: was never interned
 // Space in the arena that is not a string: offset, 0 = full. Under strings_lock.
 bool copy_mirror(Private& p, const shm::SegmentMap& map) noexcept;
 std::uint32_t append_blob(const void* bytes, std::size_t length) noexcept;

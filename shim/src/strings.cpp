@@ -135,6 +135,11 @@ std::uint32_t intern(const char* text, std::size_t length, bool literal) noexcep
   return id;
 }
 
+std::uint32_t find_string(const char* text, std::size_t length) noexcept {
+  const unsigned char* m = mirror();
+  return m != nullptr && length <= kLengthMax ? lookup(m, table(), hash_of(text, length), text, length, nullptr) : 0;
+}
+
 // A blob of items, without a length in front: the resource, the hints. Before the segment has a name.
 std::uint32_t append_blob(const void* bytes, std::size_t length) noexcept {
   unsigned char* m = mirror();
@@ -204,7 +209,7 @@ extern "C" std::uint32_t tailrace_name(const char* text, std::size_t length) noe
 extern "C" std::uint16_t tailrace_scope(const detail::ScopeData* data) noexcept {
   if (data == nullptr) return 0;
   unsigned char blob[2048];
-  shim::Encoder encoder(blob, sizeof blob, 0xffffffff);
+  shim::Encoder encoder(blob, sizeof blob, 0xffffffff, false);
   encoder.string_item(shm::kNameKey, data->name, data->name_length);
   if (data->version_length != 0) encoder.string_item(shm::kVersionKey, data->version, data->version_length);
   if (data->schema_url_length != 0) encoder.string_item(shm::kSchemaUrlKey, data->schema_url, data->schema_url_length);

@@ -251,6 +251,9 @@ void locate(SegmentMap& map, unsigned char* base, const SegmentShape& geometry) 
       case RegionKind::lane_data: map.lane_data = at; break;
       case RegionKind::slot_pool: map.pool = reinterpret_cast<SpanSlot*>(at); break;
       case RegionKind::scopes: map.scopes = reinterpret_cast<std::atomic<std::uint32_t>*>(at); break;
+      case RegionKind::metric_descriptors: map.descriptors = reinterpret_cast<MetricDescriptor*>(at); break;
+      case RegionKind::metric_cells: map.cells = at; break;
+      case RegionKind::metric_shared: map.metric_shared = at; break;
       default: break;
     }
   }

@@ -78,6 +78,7 @@ class Reader {
     for (std::uint32_t lane = 0; lane < g_.lane_count; ++lane) read_lane(lane, lanes[lane]);
     read_slots(lanes, heads);
     join_parts();
+    read_metrics();
     return segment_;
   }
 
@@ -290,6 +291,88 @@ class Reader {
     }
   }
 
+  std::uint64_t word(std::uint64_t offset) {
+    std::uint64_t word = 0;
+    if (pread(fd_, &word, 8, static_cast<off_t>(offset)) != 8) fail("a cell cannot be read");
+    return word;
+  }
+  static double real(std::uint64_t bits) {
+    double value;
+    std::memcpy(&value, &bits, 8);
+    return value;
+  }
+
+  void read_metrics() {
+    const std::uint64_t process = g_.region(shm::RegionKind::process).offset;
+    segment_.metrics_unrecorded = word(process + offsetof(shm::ProcessDynamic, metrics_unrecorded));
+    segment_.metrics_invalid = word(process + offsetof(shm::ProcessDynamic, metrics_invalid));
+    segment_.metrics_clamped = word(process + offsetof(shm::ProcessDynamic, metrics_clamped));
+    const std::uint64_t table = g_.region(shm::RegionKind::metric_descriptors).offset;
+    for (std::uint32_t i = 0; i < segment_.process.metrics_count; ++i) {
+      Metric m;
+      const auto bytes = at(table + std::uint64_t{i} * sizeof(shm::MetricDescriptor), sizeof(shm::MetricDescriptor));
+      std::memcpy(&m.descriptor, bytes.data(), sizeof m.descriptor);
+      const shm::MetricDescriptor& d = m.descriptor;
+      m.name = text(d.name);
+      if (d.unit != 0) m.unit = text(d.unit);
+      if (d.description != 0) m.description = text(d.description);
+      if (d.attributes != 0) m.attributes = items(shm::bytes_of(*strings_.lookup(d.attributes)));
+      if (d.start == 0 || d.instrument > i) fail("descriptor " + std::to_string(i) + " is not whole");
+      const auto kind = static_cast<shm::MetricKind>(d.kind);
+      if (kind == shm::MetricKind::histogram || kind == shm::MetricKind::exponential_histogram) read_histogram(m);
+      else if (kind == shm::MetricKind::gauge || (d.flags & shm::kMetricObservable) != 0) read_shared_word(m);
+      else read_lane_words(m);
+      segment_.metrics.push_back(m);
+    }
+  }
+  void read_lane_words(Metric& m) {
+    const std::uint64_t cells = g_.region(shm::RegionKind::metric_cells).offset;
+    for (std::uint32_t lane = 0; lane < g_.lane_count; ++lane) {
+      const std::uint64_t words = word(g_.lane_head(lane) + offsetof(shm::LaneHead, cell_words));
+      if (m.descriptor.cell >= words) continue;
+      const std::uint64_t bits = word(cells + std::uint64_t{lane} * shm::kLaneCellBytes + 8ull * m.descriptor.cell);
+      m.integer = static_cast<std::int64_t>(static_cast<std::uint64_t>(m.integer) + bits);
+      m.real += real(bits);
+    }
+  }
+  void read_shared_word(Metric& m) {
+    const std::uint64_t bits = word(g_.region(shm::RegionKind::metric_shared).offset + 8ull * m.descriptor.cell);
+    m.set = bits != 0;
+    if (!m.set) return;
+    m.integer = static_cast<std::int64_t>(bits ^ shm::kNeverSet);
+    m.real = real(bits ^ shm::kNeverSet);
+  }
+  void read_histogram(Metric& m) {
+    const shm::MetricDescriptor& d = m.descriptor;
+    const bool floating = (d.flags & shm::kMetricReal) != 0;
+    m.buckets.resize(d.buckets);
+    if ((d.flags & shm::kMetricNegative) != 0) m.negative.resize(d.buckets);
+    if (d.bounds != 0) {
+      const auto bounds = *strings_.lookup(d.bounds);
+      m.bounds.resize(bounds.size() / 8);
+      std::memcpy(m.bounds.data(), bounds.data(), bounds.size());
+    }
+    const std::uint64_t base = g_.region(shm::RegionKind::metric_shared).offset + 8ull * d.cell;
+    for (std::uint32_t shard = 0; shard < shm::kHistogramShards; ++shard) {
+      const std::uint64_t at = base + 8ull * d.shard_words * shard;
+      m.integer = static_cast<std::int64_t>(static_cast<std::uint64_t>(m.integer) + word(at));
+      m.real += real(word(at));
+      m.zero += word(at + 24);
+      for (std::size_t i = 0; i < m.buckets.size(); ++i) m.buckets[i] += word(at + 32 + 8 * i);
+      for (std::size_t i = 0; i < m.negative.size(); ++i) m.negative[i] += word(at + 32 + 8 * (m.buckets.size() + i));
+      if (word(at + 8) == 0) continue;
+      const std::uint64_t low = word(at + 8) ^ shm::kNeverSet, high = word(at + 16) ^ shm::kNeverSet;
+      const double least = floating ? real(low) : static_cast<double>(static_cast<std::int64_t>(low));
+      const double most = floating ? real(high) : static_cast<double>(static_cast<std::int64_t>(high));
+      m.least = m.bounded ? std::min(m.least, least) : least;
+      m.most = m.bounded ? std::max(m.most, most) : most;
+      m.bounded = true;
+    }
+    m.count = m.zero;
+    for (const std::uint64_t n : m.buckets) m.count += n;
+    for (const std::uint64_t n : m.negative) m.count += n;
+  }
+
   int fd_;
   shm::Geometry g_;
   shm::StringTable strings_{shm::kArenaBytesMax};
@@ -328,6 +411,16 @@ std::vector<std::string> Log::arguments() const {
     if (item.raw_key == shm::kArgumentKey) out.push_back(item.value);
   }
   return out;
+}
+std::string Metric::attribute(const std::string& key) const { return last_of(attributes, key); }
+const Metric* Segment::metric(const std::string& name, const std::string& key, const std::string& value) const {
+  const Metric* found = nullptr;
+  for (const Metric& m : metrics) {
+    if (m.name != name || (key.empty() ? !m.attributes.empty() : m.attribute(key) != value)) continue;
+    if (found != nullptr) return nullptr;
+    found = &m;
+  }
+  return found;
 }
 const Span* Segment::span(const std::string& name) const {
   for (const Span& span : spans) {

@@ -52,6 +52,24 @@ struct Log {
   std::string reserved(std::uint32_t key) const;
 };
 
+// A series, all lanes and shards summed up.
+struct Metric {
+  std::string name, unit, description;
+  shm::MetricDescriptor descriptor{};
+  std::vector<Item> attributes;
+  bool set = false;           // gauges, observables: ever
+  std::int64_t integer = 0;   // value, or a histogram's sum
+  double real = 0;            // the same, of floating point
+  std::uint64_t count = 0;    // histograms, from here on; the zero bucket is in it
+  std::uint64_t zero = 0;
+  bool bounded = false;       // has a minimum and a maximum
+  double least = 0, most = 0;
+  std::vector<std::uint64_t> buckets, negative;
+  std::vector<double> bounds;
+
+  std::string attribute(const std::string& key) const;  // "" = none
+};
+
 struct Segment {
   std::string file;
   std::string problem;  // "" = everything in it made sense
@@ -65,7 +83,11 @@ struct Segment {
   shm::CounterSums sums;
   shm::ProcessWords process;
   std::uint32_t lanes_in_use = 0;
+  std::vector<Metric> metrics;  // by index
+  std::uint64_t metrics_unrecorded = 0, metrics_invalid = 0, metrics_clamped = 0;
 
+  // The only series of that name with that attribute (key empty: without any); null: none or several.
+  const Metric* metric(const std::string& name, const std::string& key = "", const std::string& value = "") const;
   const Span* span(const std::string& name) const;
   const Log* log(const std::string& body) const;
   std::size_t count(const std::string& name) const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tailrace: spans and logs out of the hot path. This header is the whole public API.
+// Tailrace: spans, logs and metrics out of the hot path. This header is the whole public API.
 //
 //   #include <tailrace/tailrace.hpp>
 //   using namespace tailrace::literals;
@@ -10,6 +10,7 @@
 //     auto span = tailrace::span("pay"_n);          // parent: the current span of this thread
 //     span.set("amount"_n, 42);
 //     tailrace::info("paid {}", 42);                // carries the span's ids
+//     tailrace::counter<int>("payments").add(1);
 //   }                                               // the span ends here
 //
 // Every call returns without waiting, allocating or throwing, whether or not an agent is there, before
@@ -26,4 +27,5 @@
 
 #include <tailrace/detail/config.hpp>
 #include <tailrace/detail/log.hpp>
+#include <tailrace/detail/metrics.hpp>
 #include <tailrace/detail/span.hpp>

@@ -86,6 +86,10 @@ struct Stats {
   std::uint64_t cut;          // values shortened, items left out by a limit
   std::uint64_t before_init;  // calls
   std::uint64_t unrecorded;   // calls in a process that has no segment
+  std::uint64_t series;              // of metrics: attribute sets of all instruments
+  std::uint64_t metrics_unrecorded;  // calls that found no series: name in use otherwise, no room
+  std::uint64_t metrics_invalid;     // NaN, infinite, negative where that cannot be: not recorded
+  std::uint64_t metrics_clamped;     // beyond a histogram's range: in its last bucket
   std::uint32_t lanes_in_use;
   std::uint32_t lanes_used;
   Code mode;

@@ -93,7 +93,14 @@ struct alignas(64) ThreadBlock {
   std::uint64_t next_low;   // ids of the next span, drawn by the one before: who starts a span need
   std::uint64_t next_span;  // not wait for them
   std::uint64_t reserved;
-  // Line 4: not for inlined code.
+  // Line 4: metrics. Zero: no cells, the library must look.
+  unsigned char* cells;         // of this lane
+  unsigned char* shared_cells;  // gauges, histograms
+  std::uint32_t cells_committed;     // bytes; others: grows with what is registered
+  std::uint32_t shared_cells_bytes;  // 0: metrics are off, or have no room
+  std::uint32_t shard;          // of histograms
+  std::uint32_t cells_refused;  // no space for this lane's: counters go to the shared lane
+  // Not for inlined code.
   std::uint32_t size;  // of this struct, and its version
   std::uint32_t version;
   std::uint32_t tid;
@@ -114,7 +121,7 @@ struct alignas(64) ThreadBlock {
 static_assert(offsetof(ThreadBlock, ring) == 8 && sizeof(shm::RingProducer<std::uint64_t>) == 120);
 static_assert(offsetof(ThreadBlock, busy) + 8 == offsetof(ThreadBlock, top));
 static_assert(offsetof(ThreadBlock, lane_head) == 128 && offsetof(ThreadBlock, threshold) == 192);
-static_assert(offsetof(ThreadBlock, size) == 256);
+static_assert(offsetof(ThreadBlock, cells) == 256 && offsetof(ThreadBlock, size) == 288);
 
 }  // namespace tailrace::detail
 

@@ -40,10 +40,14 @@ struct SegmentMap {
   unsigned char* lane_data = nullptr;
   SpanSlot* pool = nullptr;
   std::atomic<std::uint32_t>* scopes = nullptr;
+  MetricDescriptor* descriptors = nullptr;
+  unsigned char* cells = nullptr;
+  unsigned char* metric_shared = nullptr;
 
   std::uint64_t lane_stride() const { return lane_data_stride(geometry); }
   unsigned char* ring(std::uint32_t lane) const { return lane_data + lane * lane_stride(); }
   SpanSlot* lane_slots(std::uint32_t lane) const { return slots + std::uint64_t{lane} * kSlotsPerLane; }
+  unsigned char* lane_cells(std::uint32_t lane) const { return cells + std::uint64_t{lane} * kLaneCellBytes; }
   static std::uint64_t lane_data_stride(const SegmentShape& g) {
     const std::uint64_t page = 4096;
     return (std::uint64_t{g.ring_bytes} + g.slack_bytes + page - 1) & ~(page - 1);

@@ -2,7 +2,8 @@
 //
 // A small HTTP file server that compresses what it serves, instrumented with Tailrace's public API and
 // nothing else: a server span for each request, children for looking up, reading, compressing and
-// sending, and a log line for each answer. What an instrumented service looks like; see serve().
+// sending, a log line for each answer, and metrics of requests, their durations, bytes and open
+// connections. What an instrumented service looks like; see serve().
 //
 //   tailrace-demo-service [--root DIR] [--port N] [--threads N]
 //
@@ -16,6 +17,7 @@
 #include <zlib.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -35,6 +37,22 @@ namespace {
 using namespace tailrace::literals;
 
 std::atomic<bool> stopping{false};
+
+// Names and bounds are the semantic conventions', where those have them.
+struct Instruments {
+  tailrace::Counter<std::uint64_t> requests =
+      tailrace::counter<std::uint64_t>("http.server.requests", {"{request}", "Requests answered"});
+  tailrace::Histogram<double> durations = tailrace::histogram<double>(
+      "http.server.request.duration",
+      {"s", "Duration of HTTP server requests",
+       {0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}});
+  tailrace::Counter<std::uint64_t>::Bound bytes =
+      tailrace::counter<std::uint64_t>("http.server.response.body.bytes", {"By", "Bytes of bodies sent"}).bind();
+  tailrace::UpDownCounter<std::int64_t>::Bound connections =
+      tailrace::up_down_counter<std::int64_t>("http.server.open_connections", {"{connection}", "Connections open now"})
+          .bind();
+};
+const Instruments instruments;
 
 struct Totals {
   std::uint64_t requests = 0;
@@ -73,7 +91,9 @@ class Server {
       timeval patience{0, 200'000};
       ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
       Connection connection(socket);
+      instruments.connections.add(1);
       talk(connection, totals);
+      instruments.connections.add(-1);
     }
   }
 
@@ -94,6 +114,7 @@ class Server {
 
   // One request: what instrumenting a service means.
   bool serve(Connection& connection, const HttpRequest& request, Totals& totals) {
+    const auto started = std::chrono::steady_clock::now();
     tailrace::SpanOptions options;
     options.kind = tailrace::SpanKind::server;
     auto span = tailrace::span("GET"_n, options);
@@ -119,6 +140,10 @@ class Server {
       child.set("network.io.bytes"_n, answer.body.size());
       if (!sent) child.status(tailrace::StatusCode::error, "the client went away");
     }
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+    instruments.requests.add(1, {{"http.request.method", request.method}, {"http.response.status_code", answer.status}});
+    instruments.durations.record(took.count(), {{"http.response.status_code", answer.status}});
+    instruments.bytes.add(answer.body.size());
     if (answer.status == 200) {
       tailrace::info("{} {} {}", request.method, request.path, answer.body.size());
     } else {

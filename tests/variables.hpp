@@ -34,7 +34,7 @@ inline std::vector<OtelVariable> otel_variables() {
       {"OTEL_RESOURCE_ATTRIBUTES", process, "a=b,c=%20", "a=%zz"},
       {"OTEL_ENTITIES", nobody, nullptr, "host{host.id=1}"},
       {"OTEL_LOG_LEVEL", process, "WARN", "loud"},
-      {"OTEL_PROPAGATORS", process, "TraceContext,baggage", nullptr},
+      {"OTEL_PROPAGATORS", process, "TraceContext,baggage", "b3"},
       {"OTEL_TRACES_SAMPLER", process, "ParentBased_Always_On", "jaeger_remote"},
       {"OTEL_TRACES_SAMPLER_ARG", process, nullptr, "0.5"},  // alone it means nothing
       {"OTEL_TRACES_EXPORTER", process, "OTLP", "console"},

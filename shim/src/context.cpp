@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The stack of contexts of a thread, and what is current on it.
+#include "propagation.hpp"
 #include "span_draft.hpp"
 
 namespace tailrace::shim {
@@ -59,12 +60,14 @@ extern "C" void tailrace_span_context(const SpanState* state, const std::uint64_
   std::memcpy(out->span_id, &ids[2], 8);
   out->sampled = (tflags & shm::kSampled) != 0;
   out->random = (tflags & shm::kRandom) != 0;
+  const auto trace_state = static_cast<std::uint32_t>(s.word != 0 ? trace_state_of(s) : tflags >> kFlagsTraceStateShift);
+  if (trace_state != 0) out->trace_state = pinned_handle(trace_state);
 }
 
 extern "C" bool tailrace_current(Context* out) noexcept {
   *out = Context{};
   const ThreadBlock* block = tailrace_thread;
-  if (block->control == nullptr) return false;
+  if (block->control == nullptr) return active_context(*out);
   const ContextEntry& entry = block->stack[depth_of(block->top)];
   if (entry.span_id == 0) return false;
   std::memcpy(out->trace_id, entry.trace_id, 16);
@@ -72,11 +75,15 @@ extern "C" bool tailrace_current(Context* out) noexcept {
   out->sampled = (entry.tflags & shm::kSampled) != 0;
   out->random = (entry.tflags & shm::kRandom) != 0;
   out->remote = (entry.tflags & shm::kRemote) != 0;
+  const std::uint32_t trace_state = entry.tflags >> kFlagsTraceStateShift;
+  if (trace_state != 0) out->trace_state = pinned_handle(trace_state);
   return true;
 }
 
 extern "C" std::uint64_t tailrace_activate(const Context* context) noexcept {
   ThreadBlock* block = enter();
+  // Nothing is recorded here, but what came in is passed on.
+  if (block == nullptr && g.mode.load(std::memory_order_acquire) == Mode::off) return activate_context(*context);
   if (block == nullptr || block->busy != 0) return 0;
   block->top = without_dead(*block);
   const std::uint32_t depth = depth_of(block->top);
@@ -87,17 +94,23 @@ extern "C" std::uint64_t tailrace_activate(const Context* context) noexcept {
     std::memcpy(entry.trace_id, context->trace_id, 16);
     std::memcpy(&entry.span_id, context->span_id, 8);
     entry.tflags = (context->sampled ? shm::kSampled : 0u) | (context->random ? shm::kRandom : 0u) |
-                   (context->remote ? shm::kRemote : 0u) | shm::kRemoteKnown;
+                   (context->remote ? shm::kRemote : 0u) | shm::kRemoteKnown |
+                   pin_trace_state(context->trace_state) << kFlagsTraceStateShift;
   }
   block->top = block->top + 1;
   return block->top;
 }
 
 extern "C" void tailrace_deactivate(std::uint64_t top) noexcept {
+  if (deactivate_context(top)) return;
   ThreadBlock* block = tailrace_thread;
   if (block->control == nullptr || (block->top ^ top) >> 32 != 0) return;  // another thread, another process
   SpanState s{};
   s.block = block;
   s.top = top;
   leave_stack(s, 0, true);
+  // Behind the stack's top now, or dead: nobody else looks at it.
+  std::uint32_t& tflags = block->stack[depth_of(top)].tflags;
+  unpin_trace_state(tflags >> kFlagsTraceStateShift);
+  tflags &= (1u << kFlagsTraceStateShift) - 1;
 }

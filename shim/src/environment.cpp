@@ -68,6 +68,36 @@ void apply_sampler(Config& config, Problems& warnings) {
   }
 }
 
+// A list; twice is once. What exists elsewhere is named, so that a silent trace has a reason.
+void apply_propagators(Config& config, Problems& warnings) {
+  const char* list = variable("OTEL_PROPAGATORS");
+  if (list == nullptr) return;
+  unsigned found = 0;
+  bool meant = false;
+  while (*list != 0) {
+    char word[24];
+    std::size_t size = 0;
+    for (; *list != 0 && *list != ','; ++list) {
+      if (*list == ' ' || *list == '\t') continue;
+      if (size < sizeof word - 1) word[size++] = *list;
+    }
+    if (*list == ',') ++list;
+    word[size] = 0;
+    if (size == 0) continue;
+    const bool trace_context = same_word(word, "tracecontext");
+    const bool known = trace_context || same_word(word, "baggage") || same_word(word, "none");
+    meant = meant || known;
+    if (trace_context) found |= kPropagateTraceContext;
+    if (same_word(word, "baggage")) found |= kPropagateBaggage;
+    if (known) continue;
+    bool elsewhere = false;
+    for (const char* other : {"b3", "b3multi", "jaeger", "xray", "ottrace"}) elsewhere = elsewhere || same_word(word, other);
+    warnings.add("OTEL_PROPAGATORS has '%s', which %s: tracecontext, baggage and none are", word,
+                 elsewhere ? "is not supported" : "is no propagator known here");
+  }
+  if (meant) config.propagators = static_cast<std::uint8_t>(found);
+}
+
 // `none` switches a signal off here; where it goes otherwise is the agent's business.
 void apply_exporter(const char* name, bool& on, Problems& warnings) {
   const char* value = variable(name);
@@ -287,6 +317,7 @@ void apply_environment(Config& c, Problems& w) noexcept {
   apply_exporter("OTEL_LOGS_EXPORTER", c.logs, w);
   apply_exporter("OTEL_METRICS_EXPORTER", c.metrics, w);
   apply_aggregation(c, w);
+  apply_propagators(c, w);
   apply_limits(c, w);
   // OTEL_LOG_LEVEL is about what the SDK itself says.
   if (log_level() == LogLevel::nothing) c.quiet = true;

@@ -170,6 +170,8 @@ void settle(const Config& c, Settings& s) noexcept {
                    c.sampler == Sampler::parent_based_ratio;
   s.off_mask = (c.traces ? 0u : 1u) | (c.logs ? 0u : 2u) | (c.metrics ? 0u : detail::kMetricsOff);
   s.exponential_histograms = c.exponential_histograms;
+  const bool by_ratio = c.sampler == Sampler::ratio || c.sampler == Sampler::parent_based_ratio;
+  s.ratio = by_ratio && s.threshold > 0 && s.threshold < 1ull << 56;
   s.min_severity = static_cast<std::uint32_t>(c.min_severity);
   if (s.min_severity <= 1) s.min_severity = 0;
   s.quiet = c.quiet;
@@ -211,6 +213,7 @@ void initialise(Config config, Outcome& outcome) noexcept {
   apply_environment(config, warnings);
   validate(config, problems);
   g.settings.quiet = config.quiet;
+  g.propagators_off.store(~std::uint32_t{config.propagators} & kAllPropagators, std::memory_order_relaxed);
   if (config.disabled) {
     finish(outcome, Code::disabled, "telemetry is disabled by %s; nothing is recorded",
            variable("TAILRACE_DISABLED") != nullptr   ? "TAILRACE_DISABLED"

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "metrics.hpp"
+#include "propagation.hpp"
+#include "trace_state.hpp"
 
 namespace tailrace::shim {
 
@@ -65,6 +67,8 @@ void after_fork_in_child() noexcept {
   holds_for_fork = false;
   if (holds_metrics) g.metrics_lock.unlock();
   holds_metrics = false;
+  trace_states_after_fork();
+  activations_after_fork();
   if (base == nullptr) return;
   madvise(base, kAreaBytes, MADV_DONTNEED);
   if (g.map.base != nullptr) {
@@ -316,7 +320,7 @@ void attach_block(ThreadBlock& block, const shm::SegmentMap& map, std::uint32_t 
   const bool unlimited = s.span_limits.attributes >= 62 && s.span_value_length == 0xffffffffu;
   const bool counter = g.clock != static_cast<std::uint32_t>(shm::ClockKind::monotonic);
   const bool fast = counter && lane != kNoLane;
-  block.depth_limit = fast && s.parent_based && (s.off_mask & 1) == 0 ? s.depth_limit : 0;
+  block.depth_limit = fast && s.parent_based && !s.ratio && (s.off_mask & 1) == 0 ? s.depth_limit : 0;
   block.room = unlimited ? shm::kDraftBytes : 0;
   block.log_fast = fast && s.log_attributes >= 16 && (s.off_mask & 2) == 0 ? 1 : 0;
   block.log_floor = block.log_fast != 0 ? s.min_severity : 255;

@@ -74,6 +74,7 @@ struct alignas(64) Side {
   std::uint32_t events;
   std::uint32_t links;
   std::uint32_t others;      // items of the first slot that are no attributes
+  std::uint32_t trace_state;  // pinned by the span
   std::uint64_t draft[8];    // the SPAN record of a span that found no slot
 };
 inline constexpr std::uint32_t kNoSlotSpans = 16384;
@@ -114,6 +115,7 @@ struct Settings {
   bool parent_based;
   std::uint32_t off_mask;  // bit s: nothing of signal s is recorded
   bool exponential_histograms;
+  bool ratio;                 // neither all nor nothing: what is kept says how likely that was
   std::uint32_t min_severity;
   bool quiet;
   detail::SpanLimits span_limits;
@@ -149,6 +151,8 @@ struct Global {
   std::uint32_t instance_id_offset;  // of its 36 characters
   std::uint32_t hints_offset;
   std::uint32_t hints_length;
+
+  std::atomic<std::uint32_t> propagators_off;  // Propagator bits; also when nothing is recorded
 
   std::atomic<std::uint64_t> calls_before_init;
   std::atomic<std::uint64_t> calls_unrecorded;

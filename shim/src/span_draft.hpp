@@ -10,6 +10,7 @@
 
 #include "encode.hpp"
 #include "runtime.hpp"
+#include "trace_state.hpp"
 
 namespace tailrace::shim {
 
@@ -26,6 +27,9 @@ using shm::Signal;
 // What stays free of max_record for what the end itself adds: dropped counts and the number of parts.
 inline constexpr std::uint32_t kEndItems = 4 * 16;
 inline constexpr unsigned kNoSlotShift = 40;  // of SpanState::bits: which place of those without a slot
+// Of SpanState::bits and of a context's flags: the pinned tracestate. In the bits only where nothing is recorded.
+inline constexpr unsigned kStateTraceStateShift = 40;
+inline constexpr unsigned kFlagsTraceStateShift = 8;
 
 // Not a span of the parent: its block stays zero for ever in a child, but for the static one.
 inline bool ours(const SpanState& s) noexcept {
@@ -76,6 +80,12 @@ inline Side& begin_counting(SpanState& s) noexcept {
     std::memset(static_cast<void*>(&side), 0, offsetof(Side, draft));
   }
   return side;
+}
+
+// What the span pinned; 0: no tracestate.
+inline std::uint32_t trace_state_of(const SpanState& s) noexcept {
+  if (s.word == 0) return static_cast<std::uint32_t>(s.bits >> kStateTraceStateShift);
+  return counted(s) ? side_of(s).trace_state : 0;
 }
 
 inline void store_word(unsigned char* to, std::uint64_t word) noexcept {

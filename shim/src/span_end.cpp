@@ -42,9 +42,11 @@ extern "C" void tailrace_span_end(SpanState* state, const Time* time) noexcept {
   }
   ThreadBlock* own = begin_own(block) ? block : nullptr;
   const bool may_pop = own != nullptr || (block->lane == kNoLane && block->control != nullptr);
+  const std::uint32_t trace_state = trace_state_of(s);
   if (s.word == 0) {
     leave_stack(s, ids[2], may_pop);
     if (own != nullptr) detail::clear_busy(own);
+    unpin_trace_state(trace_state);
     forget(s);
     return;
   }
@@ -116,5 +118,6 @@ extern "C" void tailrace_span_end(SpanState* state, const Time* time) noexcept {
   }
   leave_stack(s, ids[2], may_pop);
   if (own != nullptr) detail::clear_busy(own);
+  unpin_trace_state(trace_state);
   forget(s);
 }

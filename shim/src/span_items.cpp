@@ -250,6 +250,8 @@ extern "C" void tailrace_span_link(SpanState* state, const Link* link) noexcept 
     count_cut(tailrace_thread);
     return;
   }
+  TraceStateText trace_state;
+  if (link->context.trace_state != 0) read_trace_state(link->context.trace_state, trace_state);
   const std::size_t count = link->attributes.size();
   const std::size_t limit = g.settings.link_attributes;
   const std::size_t kept = count < limit ? count : limit;
@@ -265,6 +267,7 @@ extern "C" void tailrace_span_link(SpanState* state, const Link* link) noexcept 
     body.dropped_attributes = static_cast<std::uint32_t>(count - fitting);
     if (fitting < count) e.mark_cut();
     e.raw(&body, sizeof body);
+    if (!trace_state.empty() && !e.string_item(shm::kTraceStateKey, trace_state.bytes, trace_state.size)) e.mark_cut();
     for (std::size_t i = 0; i < fitting; ++i) {
       if (!e.item(link->attributes.data()[i].key, link->attributes.data()[i].value)) {
         e.mark_cut();

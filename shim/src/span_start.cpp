@@ -17,20 +17,42 @@ std::uint64_t random_id(ThreadBlock* block) noexcept {
 
 struct Sampled {
   bool keep;
+  bool rewritten;  // the tracestate
   std::uint32_t tflags;
 };
-Sampled sample(const ContextEntry* parent, std::uint64_t trace_low) noexcept {
+// Decides, and leaves in `state` what the span and its children carry: the threshold of this decision, or, of a
+// parent's that is followed, the one that came, unless it contradicts what it was said to have led to.
+// Source: rules of ProbabilitySampler; TraceIdRatioBased never had one algorithm, so R >= T is one that is legal.
+Sampled sample(const ContextEntry* parent, std::uint64_t trace_low, TraceStateText& state) noexcept {
   const Settings& settings = g.settings;
   const bool has_parent = parent != nullptr && parent->span_id != 0;
-  std::uint32_t tflags = has_parent ? parent->tflags & shm::kRandom : shm::kRandom;
+  const std::uint32_t tflags = has_parent ? parent->tflags & shm::kRandom : shm::kRandom;
+  const OwnMember own = state.empty() ? OwnMember{} : own_member(state.view());
+  const std::uint64_t randomness =
+      own.has_randomness ? own.randomness : __builtin_bswap64(trace_low) & detail::kRandomnessMask;
   if (has_parent && settings.parent_based) {
     const bool keep = (parent->tflags & shm::kSampled) != 0;
-    return {keep, tflags | (keep ? shm::kSampled : 0)};
+    const bool contradicts = own.has_threshold && keep != (randomness >= own.threshold);
+    return {keep, contradicts && set_threshold(state, nullptr), tflags | (keep ? shm::kSampled : 0)};
   }
   const std::uint64_t agents = g.map.control->hot.trace_threshold.load(std::memory_order_relaxed);
   const std::uint64_t threshold = agents > settings.threshold ? agents : settings.threshold;
-  const bool keep = (__builtin_bswap64(trace_low) & detail::kRandomnessMask) >= threshold;
-  return {keep, tflags | (keep ? shm::kSampled : 0)};
+  const bool keep = randomness >= threshold;
+  const bool states = keep && (settings.ratio || own.has_threshold);
+  const bool rewritten = (states || own.has_threshold) && set_threshold(state, states ? &threshold : nullptr);
+  return {keep, rewritten, tflags | (keep ? shm::kSampled : 0)};
+}
+
+// The tracestate that a span starts from: given with it, else its parent's. `handle`: where that one lives.
+void inherit(const SpanOptions& options, std::uint32_t parents, TraceStateText& state, std::uint32_t& handle) noexcept {
+  handle = 0;
+  if (options.trace_state.empty()) {
+    if (parents != 0 && read_trace_state(parents, state)) handle = parents;
+    return;
+  }
+  TraceStateParser parser;
+  if (!parser.add(options.trace_state) || parser.shortened()) count_cut(tailrace_thread);
+  parser.finish(state);
 }
 
 }  // namespace
@@ -68,12 +90,14 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
   } leave{own};
 
   // The parent.
+  std::uint32_t parents_state = 0;
   ContextEntry given{};
   const ContextEntry* parent = nullptr;
   if (block != nullptr) block->top = without_dead(*block);
   const std::uint32_t depth = block != nullptr ? depth_of(block->top) : 0u;
   if (options.parent.mode() == 0) {
     if (block != nullptr) parent = &block->stack[depth];
+    if (parent != nullptr) parents_state = pinned_handle(parent->tflags >> kFlagsTraceStateShift);
   } else if (options.parent.mode() == 1 && options.parent.context() != nullptr && options.parent.context()->valid()) {
     const Context& context = *options.parent.context();
     std::memcpy(given.trace_id, context.trace_id, 16);
@@ -81,6 +105,7 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
     given.tflags = (context.sampled ? shm::kSampled : 0u) | (context.random ? shm::kRandom : 0u) |
                    (context.remote ? shm::kRemote : 0u);
     parent = &given;
+    parents_state = context.trace_state;
   }
   const bool has_parent = parent != nullptr && parent->span_id != 0;
   const bool pushes = start->ids == nullptr && block != nullptr;
@@ -99,7 +124,18 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
   }
   ids[2] = random_id(block);
   if (ids[2] == 0) ids[2] = 1;
-  const Sampled sampled = sample(parent, ids[1]);
+  TraceStateText trace_state;
+  std::uint32_t state_handle = 0;
+  if (parents_state != 0 || !options.trace_state.empty()) inherit(options, parents_state, trace_state, state_handle);
+  const Sampled sampled = sample(parent, ids[1], trace_state);
+  // Pinned until the span ends, so that its children and whoever injects it find it. Of a span with one, no end
+  // is inlined.
+  std::uint32_t pinned = 0;
+  if (!trace_state.empty()) {
+    if (state_handle == 0 || sampled.rewritten) state_handle = keep_trace_state(trace_state.view());
+    pinned = pin_trace_state(state_handle);
+  }
+  const std::uint32_t context_flags = sampled.tflags | pinned << kFlagsTraceStateShift;
   const std::uint64_t parent_id = has_parent ? parent->span_id : 0;
   const std::uint32_t remote = has_parent ? parent->tflags & shm::kRemote : 0;
 
@@ -109,12 +145,16 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
     entry.trace_id[0] = ids[0];
     entry.trace_id[1] = ids[1];
     __atomic_store_n(&entry.span_id, ids[2], __ATOMIC_RELAXED);
-    entry.tflags = sampled.tflags;
+    entry.tflags = context_flags;
     __atomic_store_n(&entry.dead, 0u, __ATOMIC_RELAXED);
     block->top = block->top + 1;
     s.top = block->top;
   } else {
     s.top = (block != nullptr ? block->serial : g.generation.load(std::memory_order_relaxed)) << 32;
+  }
+  if (pinned != 0) {
+    s.top |= kTopLook;
+    s.bits = std::uint64_t{pinned} << kStateTraceStateShift;
   }
   const bool shed = (control.shed_mask.load(std::memory_order_relaxed) >> priority & 1) != 0 && priority != 0;
   if (!sampled.keep || shed) {
@@ -126,7 +166,7 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
     }
     if (start->ids != nullptr) {
       std::memcpy(start->ids, ids, sizeof ids);
-      start->ids[3] = sampled.tflags;
+      start->ids[3] = context_flags;
     }
     return;
   }
@@ -155,8 +195,8 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
     s.slot = slot;
     std::memcpy(&s.word, &record.header, 8);
     const bool plain = own != nullptr && !in_pool(slot) && block->depth_limit != 0 && clock == 0 && priority != 0;
-    if (plain) s.bits = 1u << (slot - own->slots);
-    else s.top |= kTopLook;
+    s.bits = plain ? 1u << (slot - own->slots) : 0u;
+    if (!plain) s.top |= kTopLook;
   } else {
     // No slot anywhere: announced in the lane, kept in private memory, every item a part.
     const std::uint32_t place_index = take_no_slot();
@@ -164,7 +204,7 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
       count_unlaned(Signal::traces, priority);
       if (start->ids != nullptr) {
         std::memcpy(start->ids, ids, sizeof ids);
-        start->ids[3] = sampled.tflags;
+        start->ids[3] = context_flags;
       }
       return;
     }
@@ -189,8 +229,9 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
   if (start->name.id == 0) {
     add_text(s, shm::kNameKey, start->name.text, start->name.length);
   }
-  if (!options.trace_state.empty()) {
-    add_text(s, shm::kTraceStateKey, options.trace_state.data(), options.trace_state.size());
+  if (!trace_state.empty()) {
+    begin_counting(s).trace_state = pinned;
+    add_text(s, shm::kTraceStateKey, trace_state.bytes, trace_state.size);
   }
   for (const Link& link : options.links) tailrace_span_link(&s, &link);
 }

@@ -28,4 +28,5 @@
 #include <tailrace/detail/config.hpp>
 #include <tailrace/detail/log.hpp>
 #include <tailrace/detail/metrics.hpp>
+#include <tailrace/detail/propagation.hpp>
 #include <tailrace/detail/span.hpp>

@@ -25,6 +25,10 @@ enum class Sampler : std::uint8_t {
 inline constexpr std::uint32_t kNoLimit = 0xffffffff;
 inline constexpr std::uint32_t kAsGeneral = 0xfffffffe;  // of a limit: as the attribute limit without a signal
 
+// Which headers inject() writes and extract() reads.
+enum Propagator : std::uint8_t { kPropagateNothing = 0, kPropagateTraceContext = 1, kPropagateBaggage = 2 };
+inline constexpr std::uint8_t kAllPropagators = kPropagateTraceContext | kPropagateBaggage;
+
 // Every member has a default. Precedence: these < OTEL_* variables < TAILRACE_* variables.
 // Texts and attributes are views: what they point at has to live until init() returns, no longer. A temporary
 // string lives that long only inside the call: init({.service = name()}) is right, `config.service = name();`
@@ -59,6 +63,8 @@ struct Config {
 
   std::uint32_t lanes = shm::kLanesDefault;           // threads with a lane of their own
   std::uint32_t ring_bytes = shm::kRingBytesDefault;  // of each; a power of two
+
+  std::uint8_t propagators = kAllPropagators;  // Propagator bits; also with `disabled`
 };
 
 enum class Code : std::uint8_t {

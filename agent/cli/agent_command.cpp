@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,9 @@ struct Raw {
   std::optional<std::int64_t> linger_ms;
   std::optional<std::int64_t> background_linger_ms;
   std::optional<std::uint32_t> batch_records;
+  std::optional<std::int64_t> metric_interval_ms;
+  std::optional<Temporality> temporality;
+  bool no_process_metrics = false;
   std::int64_t shutdown_ms = 5000;
   std::int64_t retry_age_s = 0;
 };
@@ -37,6 +41,9 @@ int run(Raw& raw) {
   options.background_linger_given = linger(QueueClass::background, raw.background_linger_ms);
   options.batch_records_given = raw.batch_records.has_value();
   if (raw.batch_records) options.batch.records = *raw.batch_records;
+  if (raw.metric_interval_ms) options.metric_interval = std::chrono::milliseconds(*raw.metric_interval_ms);
+  options.temporality = raw.temporality;
+  options.process_metrics = !raw.no_process_metrics;
   options.shutdown = std::chrono::milliseconds(raw.shutdown_ms);
   options.retry_age = std::chrono::seconds(raw.retry_age_s);
   const Status ran = run_agent(options);
@@ -83,6 +90,19 @@ void add_agent_command(CLI::App& app, Action& action) {
   verb->add_option("--background-linger", raw->background_linger_ms, "and for background records")
       ->check(CLI::NonNegativeNumber)
       ->default_str("2000");
+  verb->add_option("--metric-interval", raw->metric_interval_ms,
+                   "milliseconds between two collections of metrics (default: OTEL_METRIC_EXPORT_INTERVAL, else "
+                   "what the process asks for, else 60000)")
+      ->check(CLI::Range(kMetricIntervalMin.count(), kMetricIntervalMax.count()));
+  verb->add_option("--temporality", raw->temporality,
+                   "cumulative, delta or lowmemory (default: OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, else "
+                   "what the process asks for, else cumulative)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Temporality>{{"cumulative", Temporality::cumulative},
+                                                                             {"delta", Temporality::delta},
+                                                                             {"lowmemory", Temporality::low_memory}},
+                                          CLI::ignore_case));
+  verb->add_flag("--no-process-metrics", raw->no_process_metrics,
+                 "do not send what the kernel tells of each process (process.cpu.time, process.memory.usage …)");
   verb->add_option("--request-size", options.request_bytes, "the most one request holds")
       ->transform(bytes)
       ->check(CLI::Range(std::uint64_t{4096}, std::uint64_t{64} << 20))

@@ -279,6 +279,10 @@ void AttachedSegment::publish_settled(std::uint32_t lane, std::uint64_t position
   state_->lane_tail(lane).settled.store(position, std::memory_order_release);
 }
 
+std::uint64_t AttachedSegment::last_epoch() const {
+  return state_->control_words().agent.agent_epoch.load(std::memory_order_relaxed);
+}
+
 void AttachedSegment::announce(std::uint64_t epoch, std::uint64_t features) {
   shm::ControlAgent& agent = state_->control_words().agent;
   agent.agent_epoch.store(epoch, std::memory_order_relaxed);

@@ -112,6 +112,7 @@ class AttachedSegment {
   [[nodiscard]] std::vector<std::uint64_t> settled_words() const;  // one a lane, for Hold::attach
   void publish_tail(std::uint32_t lane, std::uint64_t position);
   void publish_settled(std::uint32_t lane, std::uint64_t position);
+  [[nodiscard]] std::uint64_t last_epoch() const;  // of the agent before announce(); 0: nobody has met it
   void announce(std::uint64_t epoch, std::uint64_t features = 0);  // agent_state = attached
   void reject(shm::RejectReason reason);
   void withdraw();  // agent_state = none: a clean stop

@@ -197,6 +197,10 @@ class Dump {
          "critical flush {}, critical written {}",
          p.strings_len, p.scopes_count, p.metrics_count, p.lanes_used, p.pool_used, p.doorbell, p.flush_gen,
          p.critical_gen, fmt::join(p.critical_written, " "));
+    if ((p.metrics_unrecorded | p.metrics_invalid | p.metrics_clamped) != 0) {
+      line("  metrics: {} calls found no series, {} values were not valid, {} lie beyond a histogram's last bucket",
+           p.metrics_unrecorded, p.metrics_invalid, p.metrics_clamped);
+    }
     if (p.crash_signal != 0) {
       line("  crash: signal {} at address 0x{:x}, counter {}, lane {}", p.crash_signal, p.crash_address,
            p.crash_counter, p.crash_lane);

@@ -109,6 +109,23 @@ void append_reasons(std::string& out, std::string_view service, const Ledger& le
   }
 }
 
+// What no row of the ledger has: calls and collections that made no point.
+void append_metric_notes(std::string& out, const HoldStatus& status) {
+  for (const ProcessStatus& process : status.processes) {
+    const auto word = [&process](ProcessWord which) { return process.words[static_cast<std::size_t>(which)]; };
+    const auto note = [&](std::uint64_t count, std::string_view what) {
+      if (count == 0) return;
+      fmt::format_to(std::back_inserter(out), "  {:<24.24} pid {:<8} {:>13} {}\n", process.info.identity.service,
+                     process.info.identity.pid, count, what);
+    };
+    note(word(ProcessWord::metrics_unrecorded), "calls found no series");
+    note(word(ProcessWord::metrics_invalid), "values not valid");
+    note(word(ProcessWord::metrics_clamped), "values beyond a histogram's last bucket, counted in it");
+    note(word(ProcessWord::metrics_skipped), "collections skipped for want of room");
+    note(process.baselines_lost, "baselines lost: deltas began anew");
+  }
+}
+
 }  // namespace
 
 std::string human_bytes(std::uint64_t bytes) {
@@ -195,6 +212,11 @@ std::string status_table(const HoldStatus& status, const std::string& path, std:
   if (!reasons.empty()) {
     fmt::format_to(to, "\nDropped, by reason:\n{}", reasons);
   }
+  std::string notes;
+  append_metric_notes(notes, status);
+  if (!notes.empty()) {
+    fmt::format_to(to, "\nMetrics:\n{}", notes);
+  }
   return out;
 }
 
@@ -246,6 +268,13 @@ std::string status_json(const HoldStatus& status, const std::string& path) {
                                  {"cut_parts", word(ProcessWord::cut_parts)},
                                  {"truncated", word(ProcessWord::truncated)},
                                  {"hints_refused", word(ProcessWord::hints_refused)},
+                                 {"metrics",
+                                  {{"unrecorded", word(ProcessWord::metrics_unrecorded)},
+                                   {"invalid", word(ProcessWord::metrics_invalid)},
+                                   {"clamped", word(ProcessWord::metrics_clamped)},
+                                   {"collections_skipped", word(ProcessWord::metrics_skipped)},
+                                   {"baseline_bytes", process.baseline_bytes},
+                                   {"baselines_lost", process.baselines_lost}}},
                                  {"ledger", signals_object(process.ledger, true)}});
   }
   // A service may have any bytes for a name: what is not UTF-8 is replaced, never an exception.

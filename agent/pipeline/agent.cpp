@@ -220,6 +220,10 @@ void Agent::read_own_hints() {
   HintsReport report = own_hints();
   for (const std::string& warning : report.warnings) spdlog::warn("{}", warning);
   own_hints_ = report.hints;
+  const MetricSettings metrics = metric_settings_of(options_, own_hints_);
+  spdlog::info("metrics every {} ms, {}{}{}", metrics.interval.count(), preference_name(metrics.preference),
+               metrics.process_metrics ? ", with process.*" : "",
+               options_.metric_interval || own_hints_.metric_interval ? "" : "; a process may ask for another interval");
 }
 
 // What an earlier agent held goes out like everything else, after its shape was checked once.

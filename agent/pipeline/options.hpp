@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/decode/hints.hpp"
 #include "agent/pipeline/request_queue.hpp"
 
 namespace tailrace::agent {
@@ -45,6 +46,9 @@ struct AgentOptions {
   bool batch_records_given = false;
   bool linger_given = false;
   bool background_linger_given = false;
+  std::optional<std::chrono::milliseconds> metric_interval;  // none: what the variables say, else a minute
+  std::optional<Temporality> temporality;
+  bool process_metrics = true;  // process.* from /proc
   // Receivers built on gRPC take 4 MiB by default; a request stays below that with room for framing.
   std::uint64_t request_bytes = 3584 * 1024;
   std::uint32_t requests_in_flight = 4;

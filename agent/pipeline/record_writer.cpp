@@ -27,6 +27,9 @@ std::uint8_t batch_priority(std::uint8_t priority) {
              : priority;
 }
 
+// Among hashes of scopes; any number that is none of them.
+constexpr std::uint64_t kOwnScopeRoute = 0x7a696c7261637274;
+
 }  // namespace
 
 std::uint64_t note_of(const otlp::BatchLayout& layout) {
@@ -58,6 +61,19 @@ const RecordWriter::Head& RecordWriter::head_of(std::uint16_t scope) {
   head.route = decoder_.scope_hash(scope);
   head.bytes = std::move(made.bytes);
   return head;
+}
+
+const RecordWriter::Head& RecordWriter::own_head() {
+  if (own_head_ != nullptr) return *own_head_;
+  otlp::ScopeView scope;
+  scope.name = "tailrace";
+  scope.version = TAILRACE_VERSION;
+  otlp::BatchHead made = otlp::make_batch_head(otlp::Signal::metrics, resource_.view(), scope);
+  own_head_ = std::make_unique<Head>();
+  own_head_->note = note_of(made.layout());
+  own_head_->route = kOwnScopeRoute;
+  own_head_->bytes = std::move(made.bytes);
+  return *own_head_;
 }
 
 std::span<const std::byte> RecordWriter::encode(const Decoded& decoded) {
@@ -105,6 +121,16 @@ AppendStatus RecordWriter::join(Pass& pass, const Decoded& decoded, std::span<co
       pass, key, pass.join(key, std::as_bytes(std::span(head.bytes)), head.note, record, Origin{}, 1, parked));
   if (status == AppendStatus::appended && tap_.watched()) [[unlikely]] show(decoded);
   return status;
+}
+
+AppendStatus RecordWriter::append_points(Pass& pass, std::optional<std::uint16_t> scope,
+                                         std::span<const std::uint8_t> messages, std::uint32_t points) {
+  const Head& head = scope ? head_of(*scope) : own_head();
+  if (head.bytes.empty()) return AppendStatus::oversize;
+  const BatchKey key{process_, Signal::metrics, static_cast<std::uint8_t>(shm::Priority::normal), head.route};
+  return seal_if_full(pass, key,
+                      pass.append(key, std::as_bytes(std::span(head.bytes)), head.note, std::as_bytes(messages),
+                                  Origin{}, points));
 }
 
 }  // namespace tailrace::agent

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -42,6 +43,11 @@ class RecordWriter {
   // The same for a span that was joined from parked chains, which are freed with it.
   AppendStatus join(Pass& pass, const Decoded& decoded, std::span<const BatchId> parked);
 
+  // Metric messages of one scope with `points` data points in all, encoded already; without a scope they are
+  // Tailrace's own.
+  AppendStatus append_points(Pass& pass, std::optional<std::uint16_t> scope, std::span<const std::uint8_t> messages,
+                             std::uint32_t points);
+
  private:
   struct Head {
     std::vector<std::uint8_t> bytes;
@@ -49,6 +55,7 @@ class RecordWriter {
     std::uint64_t route = 0;
   };
   const Head& head_of(std::uint16_t scope);
+  const Head& own_head();
   std::span<const std::byte> encode(const Decoded& decoded);
   AppendStatus seal_if_full(Pass& pass, const BatchKey& key, const Appended& appended);
   void show(const Decoded& decoded);
@@ -60,6 +67,7 @@ class RecordWriter {
   std::span<std::uint8_t> buffer_;
   TapPoint& tap_;
   std::vector<std::unique_ptr<Head>> heads_;  // by scope
+  std::unique_ptr<Head> own_head_;
 };
 
 }  // namespace tailrace::agent

@@ -52,6 +52,7 @@ void Session::take_hints(const AgentOptions& options, const ProcessHints& own) {
   hold_.set_word(process_, ProcessWord::hints_refused, report.refused);
   hints_ = own.or_else(report.hints);
   limits_ = limits_of(options, hints_);
+  metric_settings_ = metric_settings_of(options, hints_);
 }
 
 Status Session::register_process(const HostFacts& host) {
@@ -66,6 +67,7 @@ Status Session::register_process(const HostFacts& host) {
   identity.service = std::string(resource_->service());
   identity.segment = segment_->name();
   identity.lanes = segment_->lane_count();
+  identity.met_before = segment_->last_epoch() != 0;
 
   process_ = hold_.find(identity.uuid);
   bool known = process_ != kNoProcess;
@@ -116,6 +118,8 @@ void Session::enter(WorkerMemory& memory) {
   memory_ = &memory;
   writer_ = std::make_unique<RecordWriter>(process_, decoder_, *resource_, limits_, memory.encode, memory.tap);
   parts_ = std::make_unique<SpanParts>(hold_, process_, decoder_, *writer_);
+  metrics_ = std::make_unique<SessionMetrics>(hold_, process_, *segment_, *drain_, decoder_, *writer_, metric_settings_,
+                                              memory.encode, describe());
   for (const BatchInfo& parked : hold_.recovery().parked) {
     if (parked.key.process == process_) parts_->take_up(parked);
   }
@@ -187,6 +191,27 @@ PassResult Session::run_pass(Pass& pass) {
     result.full = result.full || finished.full;
     result.more = result.more || finished.more;
   }
+  return result;
+}
+
+bool Session::can_collect() const {
+  return !gone_ && !aftermath_done_ && !evict_ && segment_->readable();
+}
+
+PassResult Session::collect_if_due(Pass& pass, std::chrono::steady_clock::time_point now) {
+  if (now < metrics_->next()) return {};
+  metrics_->collected_at(now);
+  PassResult result;
+  // The last values of a dead process come with its aftermath.
+  if (!can_collect() || segment_->dead()) return result;
+  result.full = metrics_->collect(pass, false) == CollectStatus::full;
+  if (result.full) metrics_->count_skipped();
+  return result;
+}
+
+PassResult Session::collect_now(Pass& pass) {
+  PassResult result;
+  if (can_collect()) result.full = metrics_->collect(pass, false) == CollectStatus::full;
   return result;
 }
 

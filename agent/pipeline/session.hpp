@@ -32,6 +32,7 @@
 #include "agent/pipeline/options.hpp"
 #include "agent/pipeline/process_limits.hpp"
 #include "agent/pipeline/record_writer.hpp"
+#include "agent/pipeline/session_metrics.hpp"
 #include "agent/pipeline/span_parts.hpp"
 
 namespace tailrace::agent {
@@ -64,6 +65,11 @@ class Session final : public SettledSink {
   void enter(WorkerMemory& memory);
 
   PassResult run_pass(Pass& pass);
+  // Metrics, when their time has come. A hold without room skips them, and says so by `full`.
+  PassResult collect_if_due(Pass& pass, std::chrono::steady_clock::time_point now);
+  // And at once: a flush, or the end of the agent.
+  PassResult collect_now(Pass& pass);
+  [[nodiscard]] std::chrono::steady_clock::time_point next_collection() const { return metrics_->next(); }
   // Once a second or so: heartbeat for the application, and whether it still lives.
   void look_after();
 
@@ -101,6 +107,8 @@ class Session final : public SettledSink {
   PassResult report_open_spans(Pass& pass);
   PassResult report_starts(Pass& pass);
   PassResult finish_dead(Pass& pass);
+  [[nodiscard]] bool can_collect() const;
+  bool collect_last(Pass& pass);
   void book_counters(Pass& pass);
   void book_lost(Pass& pass, DropReason reason);
   void commit(Pass& pass);
@@ -109,6 +117,7 @@ class Session final : public SettledSink {
   Hold& hold_;
   ProcessHints hints_;  // the agent's and the process's together
   ProcessLimits limits_;
+  MetricSettings metric_settings_;
   std::unique_ptr<AttachedSegment> segment_;
   SegmentDecoder decoder_;
   std::unique_ptr<SegmentDrain> drain_;
@@ -117,6 +126,7 @@ class Session final : public SettledSink {
   WorkerMemory* memory_ = nullptr;
   std::unique_ptr<RecordWriter> writer_;
   std::unique_ptr<SpanParts> parts_;
+  std::unique_ptr<SessionMetrics> metrics_;
 
   std::uint64_t pass_number_ = 1;
   std::uint64_t complete_passes_ = 0;  // every pass before it read all lanes to their heads

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a session does once its process is dead and its lanes are read to their heads: the spans it left
-// open, each once. `slots_done` in the hold says how far an agent came; it moves with each span's commit.
+// open, each once, and the last values of its metrics. `slots_done` in the hold says how far an agent came; it
+// moves with each span's commit.
 #include <algorithm>
 #include <cstring>
 
@@ -22,6 +23,7 @@ PassResult Session::finish_dead(Pass& pass) {
   if (segment_->readable()) {
     result = report_open_spans(pass);
     if (!result.full) result = report_starts(pass);
+    if (!result.full) result.full = !collect_last(pass);
     if (result.full) return result;
   }
   do {
@@ -36,6 +38,12 @@ PassResult Session::finish_dead(Pass& pass) {
   commit(pass);
   aftermath_done_ = true;
   return result;
+}
+
+// False: no room yet. An agent that is killed after it leaves a word, and the values are not sent again.
+bool Session::collect_last(Pass& pass) {
+  if (hold_.word(process_, ProcessWord::metrics_done) != 0 || !can_collect()) return true;
+  return metrics_->collect(pass, true) != CollectStatus::full;
 }
 
 PassResult Session::report_open_spans(Pass& pass) {

@@ -93,10 +93,12 @@ void Worker::run() {
     take_new_sessions();
     look_after_sessions();
     const bool busy = run_passes();
+    collect_metrics();
     close_batches(full_);
     forget_gone_sessions();
     const nanoseconds sleep = full_ ? kFullPause : next_sleep(busy);
-    waiter_.wait(std::min({sleep, next_close(), nanoseconds(kLongestSleep)}));
+    const nanoseconds collection = std::max(next_collection_ - steady_clock::now(), nanoseconds(milliseconds(1)));
+    waiter_.wait(std::min({sleep, next_close(), collection, nanoseconds(kLongestSleep)}));
   }
   drain_to_the_end();
 }
@@ -143,6 +145,15 @@ bool Worker::run_passes() {
     first_session_ = (first_session_ + i) % sessions_.size();  // it goes on first when there is room
   }
   return busy;
+}
+
+void Worker::collect_metrics() {
+  const Time now = steady_clock::now();
+  next_collection_ = now + kLongestSleep;
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    if (session->collect_if_due(pass_, now).full) full_ = true;
+    next_collection_ = std::min(next_collection_, session->next_collection());
+  }
 }
 
 void Worker::look_after_sessions() {
@@ -232,6 +243,11 @@ void Worker::drain_to_the_end() {
     if ((!busy && !full_) || steady_clock::now() >= deadline) break;
     if (full_) std::this_thread::sleep_for(kFullPause);
     hold_.beat(thread_number_);
+  }
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    if (session->collect_now(pass_).full) {
+      spdlog::warn("{}: its last metrics find no room in the hold; the next agent collects them", session->describe());
+    }
   }
   close_batches(true);
   for (const std::unique_ptr<Session>& session : sessions_) session->leave();

@@ -60,6 +60,7 @@ class Worker {
   void run();
   void take_new_sessions();
   bool run_passes();
+  void collect_metrics();
   void look_after_sessions();
   void evict(std::uint64_t bytes);
   void forget_gone_sessions();
@@ -96,6 +97,7 @@ class Worker {
   std::uint64_t fullest_permille_ = 0;  // of any lane in the last round
   std::chrono::milliseconds busy_sleep_{1};
   Time last_look_{};
+  Time next_collection_{};  // of any process; a wake-up before it collects nothing
   std::thread thread_;
 };
 

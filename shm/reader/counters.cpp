@@ -78,6 +78,9 @@ ProcessWords parse_process(Bytes region) {
   take(region, kCrash + offsetof(Crash, lane), process.crash_lane);
   take(region, kCrash + offsetof(Crash, address), process.crash_address);
   take(region, kCrash + offsetof(Crash, counter), process.crash_counter);
+  take(region, offsetof(ProcessDynamic, metrics_unrecorded), process.metrics_unrecorded);
+  take(region, offsetof(ProcessDynamic, metrics_invalid), process.metrics_invalid);
+  take(region, offsetof(ProcessDynamic, metrics_clamped), process.metrics_clamped);
   for (std::size_t i = 0; i < kAnchors; ++i) {
     const std::size_t at = offsetof(ProcessDynamic, anchors) + i * sizeof(Anchor);
     AnchorWords& anchor = process.anchors[i];

@@ -68,6 +68,9 @@ struct ProcessWords {
   std::uint32_t crash_lane = 0;
   std::uint64_t crash_address = 0;
   std::uint64_t crash_counter = 0;
+  std::uint64_t metrics_unrecorded = 0;
+  std::uint64_t metrics_invalid = 0;
+  std::uint64_t metrics_clamped = 0;
   std::uint32_t critical_gen = 0;
   std::array<AnchorWords, kAnchors> anchors{};
   std::array<std::uint64_t, kSignals> critical_written{};

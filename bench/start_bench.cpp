@@ -15,6 +15,14 @@
 #include <tailrace/shm/clock.hpp>
 #include <tailrace/tailrace.hpp>
 
+// Every allocation of this program.
+static std::atomic<std::uint64_t> allocations{0};
+extern "C" void* __libc_malloc(std::size_t);
+extern "C" void* malloc(std::size_t n) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_malloc(n);
+}
+
 namespace {
 
 using namespace tailrace::literals;
@@ -90,5 +98,19 @@ int main(int argc, char** argv) {
   std::vector<std::uint64_t> recycled(200);
   for (std::uint64_t& ns : recycled) std::thread([&ns] { ns = first_record(); }).join();
   print("first record, recycled lane", recycled, 1'000);
+
+  static const auto counter = tailrace::counter<std::uint64_t>("requests");
+  const auto record = [](int i) {
+    auto span = tailrace::span("request"_n);
+    span.set("item"_n, i);
+    span.set("path", "/index.html");
+    span.event("taken"_n);
+    tailrace::info("request {}", i);
+    counter.add(1, {{"path", "/index.html"}});
+  };
+  record(0);
+  const std::uint64_t before = allocations.load();
+  for (int i = 0; i < 1000; ++i) record(i);
+  std::printf("allocations after the first record %llu\n", static_cast<unsigned long long>(allocations.load() - before));
   return 0;
 }

@@ -41,6 +41,12 @@ void spans(int n) {
   }
 }
 
+void logs(int n) {
+  for (int i = 0; i < n; ++i) {
+    tailrace::info("request {} took {} for {}"_n, std::string_view("GET /index"), int{some_int}, double{some_double});
+  }
+}
+
 double percentile(std::vector<double> v, double p) {
   std::sort(v.begin(), v.end());
   return v.empty() ? 0 : v[static_cast<std::size_t>(p * static_cast<double>(v.size() - 1))];
@@ -63,6 +69,37 @@ std::vector<double> measure(const std::function<void(int)>& burst, int bursts) {
     ::usleep(300);
   }
   return ns;
+}
+
+// Single operations between fences, less what the fences and the clock cost.
+std::uint64_t fenced_counter() {
+#if defined(__x86_64__)
+  __builtin_ia32_lfence();
+  const std::uint64_t now = tailrace::shm::cpu_counter();
+  __builtin_ia32_lfence();
+  return now;
+#else
+  return tailrace::shm::cpu_counter();
+#endif
+}
+template <class Operation>
+void measure_single(Operation&& operation, int count, std::vector<double>& ticks) {
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t start = fenced_counter();
+    const std::uint64_t empty = fenced_counter();
+    operation();
+    const std::uint64_t end = fenced_counter();
+    const std::uint64_t cost = empty - start;
+    ticks.push_back(static_cast<double>(end - empty > cost ? end - empty - cost : 0));
+    if (i % 200 == 199) ::usleep(150);
+  }
+}
+double ns_of_a_tick() {
+  const std::uint64_t ns = tailrace::shm::monotonic_ns();
+  const std::uint64_t ticks = tailrace::shm::cpu_counter();
+  ::usleep(50'000);
+  return static_cast<double>(tailrace::shm::monotonic_ns() - ns) /
+         static_cast<double>(tailrace::shm::cpu_counter() - ticks);
 }
 
 void print(const char* name, const std::vector<double>& ns, double base, double target) {
@@ -97,15 +134,34 @@ int main(int argc, char** argv) {
     agent.start_draining(2, std::chrono::microseconds(100));
   });
   drained_side.join();
-  std::vector<double> floor_ns;
-  std::vector<double> drained;
+  const auto floor_logs = [&floor](int n) {
+    for (int i = 0; i < n; ++i) floor.log("GET /index", 10, static_cast<std::uint64_t>(some_int), some_double);
+  };
+  std::vector<double> floor_ns, drained, floor_log_ns, drained_logs;
+  const auto append = [](std::vector<double>& to, const std::vector<double>& more) {
+    to.insert(to.end(), more.begin(), more.end());
+  };
   for (int round = 0; round < 4; ++round) {
-    const std::vector<double> f = measure(floor_spans, bursts / 4);
-    const std::vector<double> s = measure(spans, bursts / 4);
-    floor_ns.insert(floor_ns.end(), f.begin(), f.end());
-    drained.insert(drained.end(), s.begin(), s.end());
+    append(floor_ns, measure(floor_spans, bursts / 4));
+    append(drained, measure(spans, bursts / 4));
+    append(floor_log_ns, measure(floor_logs, bursts / 4));
+    append(drained_logs, measure(logs, bursts / 4));
   }
   print("span drained, 3 attributes", drained, percentile(floor_ns, 0.5), 1.3);
+  print("log drained, 3 arguments", drained_logs, percentile(floor_log_ns, 0.5), 1.2);
+
+  // The tail of single spans, beside the floor's own.
+  std::vector<double> floor_single, single;
+  for (int round = 0; round < bursts / 20; ++round) {
+    measure_single([&] { floor_spans(1); }, 1000, floor_single);
+    measure_single([] { spans(1); }, 1000, single);
+  }
+  const double tick = ns_of_a_tick();
+  for (double& t : single) t *= tick;
+  for (double& t : floor_single) t *= tick;
+  std::printf("%-30s %8.2f %8.3f %8.2f %8.2f %8.2f\n", "span drained, p99.9 of single", percentile(single, 0.999),
+              percentile(single, 0.999) / percentile(floor_single, 0.999), 2.0, percentile(single, 0.5),
+              percentile(floor_single, 0.5));
 
   // Two threads that record on their own cores, against one that records while the other core computes.
   std::atomic<bool> stop{false};

@@ -83,7 +83,7 @@ std::uint64_t cpu_ns(pid_t pid) {
 
 Result<ChildProcess> start_agent(const Place& place, std::string& page) {
   Result<ChildProcess> agent =
-      ChildProcess::start(own_program(), {"agent", "--viewer", "--dir", place.path() + "/segments"},
+      ChildProcess::start(own_program(), {"agent", "--viewer", "--metric-interval", "1000", "--dir", place.path() + "/segments"},
                           Captured::standard_error, {{"TAILRACE_DIR", place.path() + "/segments"}});
   if (!agent) return agent;
   std::string said;
@@ -141,8 +141,10 @@ void pass_on_words(ChildProcess& agent) {
 void show_progress(unsigned second, const DemoOptions& options, const demo::Load& load, std::uint64_t last,
                    const std::string& hold) {
   const Result<HoldStatus> status = read_status(hold);
-  const std::uint64_t delivered =
-      status ? status->totals[index_of(Signal::traces)].delivered + status->totals[index_of(Signal::logs)].delivered : 0;
+  std::uint64_t delivered = 0;
+  if (status) {
+    for (const SignalLedger& row : status->totals) delivered += row.delivered;
+  }
   std::fprintf(stderr, "%3u/%u s   %6llu requests/s   %10llu records delivered\n", second, options.seconds,
                static_cast<unsigned long long>(load.requests() - last), static_cast<unsigned long long>(delivered));
 }
@@ -160,7 +162,7 @@ Result<HoldStatus> wait_until_settled(const std::string& hold, milliseconds pati
 void print_table(const HoldStatus& status, std::uint64_t requests, double ns_per_span, std::uint64_t samples,
                  double agent_ns, const std::string& page) {
   std::printf("\n%-8s %12s %12s %10s %10s %10s\n", "SIGNAL", "WRITTEN", "DELIVERED", "REJECTED", "DROPPED", "PENDING");
-  for (const Signal signal : {Signal::traces, Signal::logs}) {
+  for (const Signal signal : {Signal::traces, Signal::logs, Signal::metrics}) {
     const SignalLedger& row = status.totals[index_of(signal)];
     std::printf("%-8s %12llu %12llu %10llu %10llu %10llu\n", std::string(signal_name(signal)).c_str(),
                 static_cast<unsigned long long>(row.written()), static_cast<unsigned long long>(row.delivered),
@@ -176,7 +178,7 @@ void print_table(const HoldStatus& status, std::uint64_t requests, double ns_per
 
 std::string json_line(const HoldStatus& status, std::uint64_t requests, double ns_per_span, double agent_ns) {
   nlohmann::ordered_json line;
-  for (const Signal signal : {Signal::traces, Signal::logs}) {
+  for (const Signal signal : {Signal::traces, Signal::logs, Signal::metrics}) {
     line["ledger"][std::string(signal_name(signal))] =
         nlohmann::ordered_json::parse(ledger_json(status.totals[index_of(signal)], false));
   }

@@ -45,7 +45,7 @@ TEST(DemoTest, EndsWithALedgerThatBalancesAndLeavesNothingBehind) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status << "\n" << all;
   const nlohmann::json json = nlohmann::json::parse(last, nullptr, false);
   ASSERT_TRUE(json.is_object()) << all;
-  for (const char* signal : {"traces", "logs"}) {
+  for (const char* signal : {"traces", "logs", "metrics"}) {
     const nlohmann::json& row = json["ledger"][signal];
     EXPECT_GT(row["written"].get<std::uint64_t>(), 0u) << signal;
     EXPECT_EQ(row["dropped"], 0) << signal;

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "opentelemetry/proto/collector/logs/v1/logs_service.pb.h"
+#include "opentelemetry/proto/collector/metrics/v1/metrics_service.pb.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb.h"
 
 namespace tailrace::testing {
@@ -89,6 +90,52 @@ void add_logs(const fs::path& path, std::vector<Arrived>& out) {
         one.number = number_of(record.attributes(), "number");
         one.request = path.filename();
         out.push_back(std::move(one));
+      }
+    }
+  }
+}
+
+template <class Point>
+void add_point(ArrivedPoint one, const Point& point, bool delta, double value, std::vector<ArrivedPoint>& out) {
+  for (const auto& attribute : point.attributes()) one.attributes += attribute.ShortDebugString() + " ";
+  one.thread = number_of(point.attributes(), "thread");
+  one.delta = delta;
+  one.start_ns = point.start_time_unix_nano();
+  one.time_ns = point.time_unix_nano();
+  one.value = value;
+  out.push_back(std::move(one));
+}
+
+void add_metric(const ArrivedPoint& one, const pb::metrics::v1::Metric& metric, std::vector<ArrivedPoint>& out) {
+  const auto is_delta = [](const auto& data) {
+    return data.aggregation_temporality() == pb::metrics::v1::AGGREGATION_TEMPORALITY_DELTA;
+  };
+  const auto value_of = [](const pb::metrics::v1::NumberDataPoint& point) {
+    return point.has_as_int() ? static_cast<double>(point.as_int()) : point.as_double();
+  };
+  for (const auto& point : metric.sum().data_points()) {
+    add_point(one, point, is_delta(metric.sum()), value_of(point), out);
+  }
+  for (const auto& point : metric.gauge().data_points()) add_point(one, point, false, value_of(point), out);
+  for (const auto& point : metric.histogram().data_points()) {
+    add_point(one, point, is_delta(metric.histogram()), static_cast<double>(point.count()), out);
+  }
+  for (const auto& point : metric.exponential_histogram().data_points()) {
+    add_point(one, point, is_delta(metric.exponential_histogram()), static_cast<double>(point.count()), out);
+  }
+}
+
+void add_points(const fs::path& path, std::vector<ArrivedPoint>& out) {
+  pb::collector::metrics::v1::ExportMetricsServiceRequest request;
+  ASSERT_TRUE(request.ParseFromString(bytes_of(path))) << path << " is not a request";
+  for (const auto& resource : request.resource_metrics()) {
+    ArrivedPoint one;
+    one.service = text_of(resource.resource().attributes(), "service.name");
+    one.request = path.filename();
+    for (const auto& scope : resource.scope_metrics()) {
+      for (const auto& metric : scope.metrics()) {
+        one.metric = metric.name();
+        add_metric(one, metric, out);
       }
     }
   }
@@ -212,6 +259,14 @@ std::vector<Arrived> Host::arrived() const {
     const std::string name = entry.path().filename();
     if (name.rfind("traces-", 0) == 0) add_spans(entry.path(), all);
     if (name.rfind("logs-", 0) == 0) add_logs(entry.path(), all);
+  }
+  return all;
+}
+
+std::vector<ArrivedPoint> Host::arrived_points() const {
+  std::vector<ArrivedPoint> all;
+  for (const auto& entry : fs::directory_iterator(path_ + "/requests")) {
+    if (entry.path().filename().string().rfind("metrics-", 0) == 0) add_points(entry.path(), all);
   }
   return all;
 }

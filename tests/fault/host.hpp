@@ -36,6 +36,19 @@ struct Arrived {
   std::string request;  // file of the request it came in
 };
 
+// One data point as it arrived. `value` of a histogram is its count.
+struct ArrivedPoint {
+  std::string service;
+  std::string metric;
+  std::string attributes;  // as text, in their order
+  std::int64_t thread = -1;
+  bool delta = false;
+  std::uint64_t start_ns = 0;
+  std::uint64_t time_ns = 0;
+  double value = 0;
+  std::string request;
+};
+
 class Host {
  public:
   Host();
@@ -60,6 +73,7 @@ class Host {
   bool wait_until_settled(milliseconds patience);
   // Every record that reached the destination, in all its lives.
   [[nodiscard]] std::vector<Arrived> arrived() const;
+  [[nodiscard]] std::vector<ArrivedPoint> arrived_points() const;
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::string segments() const { return path_ + "/segments"; }

@@ -127,7 +127,7 @@ void Encoder::members(const Value& value, unsigned depth) noexcept {
 
 bool Encoder::item(const detail::Name& key, const Value& value, unsigned depth) noexcept {
   const std::uint32_t before = at_;
-  char digits[20];
+  char digits[20];  // of a number that is written as text, or the one character
   const void* from = value.data();
   std::size_t length = value.size();
   ItemType type = ItemType::empty;
@@ -156,6 +156,13 @@ bool Encoder::item(const detail::Name& key, const Value& value, unsigned depth) 
       text = true;
       break;
     case Value::Kind::string: type = ItemType::string; text = true; break;
+    case Value::Kind::character:
+      digits[0] = static_cast<char>(value.word());
+      from = digits;
+      length = 1;
+      type = ItemType::string;
+      text = true;
+      break;
     case Value::Kind::bytes: type = ItemType::bytes; break;
     case Value::Kind::array: type = ItemType::array; break;
     case Value::Kind::map: type = ItemType::map; break;

@@ -11,8 +11,15 @@ using namespace tailrace::shim;
 
 namespace {
 
+// REALTIME nanoseconds of the time that was given; 0: none was. A steady time is as far from now on either clock.
+std::uint64_t observed_ns(const Time* time) noexcept {
+  if (time == nullptr || !time->given) return 0;
+  if (time->clock == static_cast<std::uint8_t>(shm::TimeClock::realtime)) return time->value;
+  return shm::realtime_ns() - (shm::monotonic_ns() - time->value);
+}
+
 // Items of a log, in the order of docs/abi.md. Runs once to count and once into its place.
-std::uint32_t encode(Encoder& e, const detail::LogData& data, std::size_t attributes) noexcept {
+std::uint32_t encode(Encoder& e, const detail::LogData& data, std::uint64_t observed, std::size_t attributes) noexcept {
   if (data.body != nullptr) {
     Name key;
     key.id = shm::kBodyKey;
@@ -24,10 +31,7 @@ std::uint32_t encode(Encoder& e, const detail::LogData& data, std::size_t attrib
   if (!data.severity_text.empty()) {
     e.string_item(shm::kSeverityTextKey, data.severity_text.data(), data.severity_text.size());
   }
-  if (data.observed != nullptr && data.observed->given &&
-      data.observed->clock == static_cast<std::uint8_t>(shm::TimeClock::realtime)) {
-    e.word_item(shm::kObservedTimeKey, shm::ItemType::integer, data.observed->value);
-  }
+  if (observed != 0) e.word_item(shm::kObservedTimeKey, shm::ItemType::integer, observed);
   for (std::size_t i = 0; i < data.arguments_size; ++i) {
     Name key;
     key.id = shm::kArgumentKey;
@@ -71,6 +75,7 @@ extern "C" void tailrace_log(const detail::LogData* log) noexcept {
   } else {
     time = now(clock);
   }
+  const std::uint64_t observed = observed_ns(data.observed);
   const std::size_t limit = g.settings.log_attributes;
   const std::size_t attributes = data.attributes_size < limit ? data.attributes_size : limit;
   const auto dropped = static_cast<std::uint32_t>(data.attributes_size - attributes);
@@ -78,7 +83,7 @@ extern "C" void tailrace_log(const detail::LogData* log) noexcept {
   constexpr auto kFixed = static_cast<std::uint32_t>(sizeof(shm::LogRecord));
   const std::uint32_t room = g.map.geometry.max_record - kFixed - 16;
   Encoder measure(nullptr, room, g.settings.log_value_length);
-  std::uint32_t left_out = encode(measure, data, attributes) + dropped;
+  std::uint32_t left_out = encode(measure, data, observed, attributes) + dropped;
   const std::uint32_t tail = left_out != 0 ? 16 : 0;
   std::uint32_t size = kFixed + measure.size() + tail;
 
@@ -89,7 +94,7 @@ extern "C" void tailrace_log(const detail::LogData* log) noexcept {
     return;
   }
   Encoder encoder(place.to + kFixed, measure.size(), g.settings.log_value_length);
-  const std::uint32_t left_out_now = encode(encoder, data, attributes) + dropped;
+  const std::uint32_t left_out_now = encode(encoder, data, observed, attributes) + dropped;
   if (tail != 0) left_out = left_out_now;
   // The second run may need less: names were found in the meantime.
   const std::uint32_t spare = measure.size() - encoder.size();

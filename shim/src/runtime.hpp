@@ -75,6 +75,8 @@ struct alignas(64) Side {
   std::uint32_t links;
   std::uint32_t others;      // items of the first slot that are no attributes
   std::uint32_t trace_state;  // pinned by the span
+  std::uint32_t repeats;     // attributes whose key an earlier one has, as far as they were counted:
+  std::uint32_t repeats_until;  // among so many
   std::uint64_t draft[8];    // the SPAN record of a span that found no slot
 };
 inline constexpr std::uint32_t kNoSlotSpans = 16384;

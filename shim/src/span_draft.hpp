@@ -88,6 +88,13 @@ inline std::uint32_t trace_state_of(const SpanState& s) noexcept {
   return counted(s) ? side_of(s).trace_state : 0;
 }
 
+// A draft's header with so much more behind it.
+inline std::uint64_t grown(std::uint64_t word, std::uint32_t bytes, std::uint32_t items) noexcept {
+  std::uint64_t count = (word >> 56) + items;
+  if (count > 255) count = 255;
+  return (word & ~(0xffull << 56)) + bytes + (count << 56);
+}
+
 inline void store_word(unsigned char* to, std::uint64_t word) noexcept {
   __atomic_store_n(reinterpret_cast<detail::Word*>(to), word, __ATOMIC_RELEASE);
 }

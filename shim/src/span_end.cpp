@@ -20,6 +20,28 @@ void collect_extras(const Side& side, EndExtras& extras) noexcept {
   extras.count = encoder.count();
 }
 
+// Puts them behind the draft or its chain, where there is room, before the draft says that it ends: who finds it
+// and not the record then finds them too.
+void keep_extras(const SpanState& s, const Side& side, EndExtras& extras, std::uint64_t& word, std::uint32_t& first,
+                 std::uint32_t& chain_bytes) noexcept {
+  if (s.slot == nullptr || extras.size == 0) return;
+  if (first + extras.size <= shm::kDraftBytes) {
+    std::memcpy(s.slot->bytes + first, extras.bytes, extras.size);
+    word = grown((word & ~0xffffffffull) | first, extras.size, extras.count);
+    first += extras.size;
+  } else if (side.chained != 0 && side.last_size + extras.size <= shm::kDraftBytes) {
+    shm::SpanSlot& last = g.map.pool[side.last_slot - 1];
+    std::memcpy(last.bytes + side.last_size, extras.bytes, extras.size);
+    std::uint64_t more;
+    std::memcpy(&more, last.bytes, sizeof more);
+    store_word(last.bytes, grown((more & ~0xffffffffull) | side.last_size, extras.size, extras.count));
+    chain_bytes += extras.size;
+  } else {
+    return;
+  }
+  extras.size = 0;
+}
+
 }  // namespace
 }  // namespace tailrace::shim
 
@@ -66,8 +88,10 @@ extern "C" void tailrace_span_end(SpanState* state, const Time* time) noexcept {
   const Side& side = counted(s) ? side_of(s) : kNothing;
   EndExtras extras;
   collect_extras(side, extras);
-  const std::uint32_t total = first + side.chain_bytes + extras.size;
   std::uint64_t count = (word >> 56) + extras.count + side.chain_items;
+  std::uint32_t chain_bytes = side.chain_bytes;
+  keep_extras(s, side, extras, word, first, chain_bytes);
+  const std::uint32_t total = first + chain_bytes + extras.size;
   if (count > 255) count = 255;
   std::uint32_t flags = static_cast<std::uint32_t>(word >> 48) & 0xff;
   flags = (flags & 0x3f) | static_cast<std::uint32_t>(clock) << shm::kFlagEndClockShift;
@@ -90,7 +114,7 @@ extern "C" void tailrace_span_end(SpanState* state, const Time* time) noexcept {
     detail::put_word(place.to + 8, end);
     std::memcpy(place.to + 16, draft + 16, first - 16);
     std::uint32_t at = first;
-    if (side.chain_bytes != 0) {
+    if (chain_bytes != 0) {
       std::uint64_t next = s.slot->next.load(std::memory_order_relaxed);
       for (std::uint32_t i = 0; i < side.chained && next != 0 && next <= g.map.geometry.pool_slots; ++i) {
         const shm::SpanSlot& more = g.map.pool[next - 1];
@@ -98,7 +122,7 @@ extern "C" void tailrace_span_end(SpanState* state, const Time* time) noexcept {
         std::memcpy(&size, more.bytes, 4);
         if (size < sizeof(shm::MoreRecord) || size > shm::kDraftBytes) break;
         std::uint32_t bytes = size - static_cast<std::uint32_t>(sizeof(shm::MoreRecord));
-        if (bytes > first + side.chain_bytes - at) bytes = first + side.chain_bytes - at;
+        if (bytes > first + chain_bytes - at) bytes = first + chain_bytes - at;
         std::memcpy(place.to + at, more.bytes + sizeof(shm::MoreRecord), bytes);
         at += bytes;
         next = more.next.load(std::memory_order_relaxed);

@@ -10,39 +10,90 @@ std::uint32_t attributes_of(const SpanState& s, const Side& side) noexcept {
   return side.attributes + (first > side.others ? first - side.others : 0);
 }
 
-// Whether the draft's first slot has an attribute of this key: setting it again is no new one. The same text may
-// stand there inline and have an id by now, or the other way round where the thread's cache has forgotten it.
-bool has_key(const SpanState& s, const Name& key) noexcept {
-  if (s.slot == nullptr || busy(s)) return false;
-  const std::uint32_t size = size_of(s.word);
-  for (std::uint32_t at = sizeof(shm::SpanRecord); at + 8 <= size;) {
-    shm::ItemHeader item;
-    std::memcpy(&item, s.slot->bytes + at, sizeof item);
-    if (item.type < static_cast<std::uint8_t>(ItemType::event)) {
-      if (key.id != 0 && item.key == key.id) return true;
-      if (item.key == shm::kInlineKey && at + 16 + key.length <= size) {
-        std::uint16_t length;
-        std::memcpy(&length, s.slot->bytes + at + 8, sizeof length);
-        if (length == key.length && std::memcmp(s.slot->bytes + at + 16, key.text, length) == 0) return true;
-      }
-      // The key was read back from shared memory: it may be anything.
-      if (key.id == 0 && item.key >= shm::kFirstStringId && item.key < shm::kArenaBytesDefault / 8 - 1) {
-        const unsigned char* known = mirror() + item.key * std::uint64_t{8};
-        std::uint32_t length;
-        std::memcpy(&length, known, sizeof length);
-        const bool inside = item.key * std::uint64_t{8} + sizeof length + length <= shm::kArenaBytesDefault;
-        if (inside && length == key.length && std::memcmp(known + sizeof length, key.text, length) == 0) return true;
-      }
-    }
-    at += 8 + shm::padded(item.length);
+// The key of the attribute that stands at `at`. False: it is no attribute. The bytes were read back from shared
+// memory: they may be anything.
+bool key_at(const unsigned char* bytes, std::uint32_t at, std::uint32_t size, const shm::ItemHeader& item, Name& key) noexcept {
+  if (item.type >= static_cast<std::uint8_t>(ItemType::event)) return false;
+  key = Name{};
+  if (item.key == shm::kInlineKey) {
+    std::uint16_t length = 0;
+    if (at + 16 <= size) std::memcpy(&length, bytes + at + 8, sizeof length);
+    if (at + 16 + length > size) return false;
+    key.text = reinterpret_cast<const char*>(bytes) + at + 16;
+    key.length = length;
+    return true;
   }
-  return false;
+  if (item.key < shm::kFirstStringId) return false;
+  key.id = item.key;
+  const std::uint64_t offset = item.key * std::uint64_t{8};
+  if (offset + 8 > shm::kArenaBytesDefault) return true;
+  std::uint32_t length;
+  std::memcpy(&length, mirror() + offset, sizeof length);
+  if (offset + sizeof length + length > shm::kArenaBytesDefault) return true;
+  key.text = reinterpret_cast<const char*>(mirror()) + offset + sizeof length;
+  key.length = length;
+  return true;
 }
 
-std::uint64_t grown(std::uint64_t word, std::uint32_t bytes, std::uint32_t items) noexcept {
-  std::uint64_t count = (word >> 56) + items;
-  if (count > 255) count = 255;
-  return (word & ~(0xffull << 56)) + bytes + (count << 56);
+// The same text may stand in one place inline and have an id in another.
+bool same_key(const Name& a, const Name& b) noexcept {
+  if (a.id != 0 && a.id == b.id) return true;
+  return a.text != nullptr && b.text != nullptr && a.length == b.length && std::memcmp(a.text, b.text, a.length) == 0;
+}
+
+// Calls `see` for the key of each attribute of the draft and its chain, until it says true; says whether it did.
+// What went into a SPAN_PART is out of reach: there a key that is set again counts as a new one.
+template <class See>
+bool find_key(const SpanState& s, const Side& side, See&& see) noexcept {
+  if (s.slot == nullptr || busy(s)) return false;
+  const unsigned char* bytes = s.slot->bytes;
+  std::uint32_t at = sizeof(shm::SpanRecord);
+  std::uint32_t size = size_of(s.word);
+  std::uint64_t next = s.slot->next.load(std::memory_order_relaxed);
+  for (std::uint32_t slots = 0;; ++slots) {
+    while (at + 8 <= size && size <= shm::kDraftBytes) {
+      shm::ItemHeader item;
+      std::memcpy(&item, bytes + at, sizeof item);
+      Name key;
+      if (key_at(bytes, at, size, item, key) && see(key)) return true;
+      at += 8 + shm::padded(item.length);
+    }
+    if (slots == side.chained || next == 0 || next > g.map.geometry.pool_slots) return false;
+    const shm::SpanSlot& more = g.map.pool[next - 1];
+    bytes = more.bytes;
+    at = sizeof(shm::MoreRecord);
+    std::memcpy(&size, more.bytes, sizeof size);
+    next = more.next.load(std::memory_order_relaxed);
+  }
+}
+
+// How many attributes have a key that an earlier one has.
+std::uint32_t repeats_in(const SpanState& s, const Side& side) noexcept {
+  std::uint32_t repeats = 0;
+  std::uint32_t seen = 0;
+  find_key(s, side, [&](const Name& key) {
+    std::uint32_t before = seen++;
+    const bool repeated = find_key(s, side, [&](const Name& earlier) { return before-- == 0 || same_key(earlier, key); });
+    // The walk always ends, at the latest at the key itself.
+    if (repeated && before != ~std::uint32_t{0}) ++repeats;
+    return false;
+  });
+  return repeats;
+}
+
+enum class Room { free, same_key, none };
+
+// Whether the limit of attributes lets this key in. A key that is set again is not one more, so repeats are
+// counted, but only when the limit seems to be reached and something came since they were counted.
+Room room_for(const SpanState& s, Side& side, const Name& key) noexcept {
+  const std::uint32_t limit = g.settings.span_limits.attributes;
+  const std::uint32_t items = attributes_of(s, side);
+  if (items < limit + side.repeats) return Room::free;
+  if (find_key(s, side, [&key](const Name& known) { return same_key(known, key); })) return Room::same_key;
+  if (busy(s) || side.repeats_until == items) return Room::none;
+  side.repeats = repeats_in(s, side);
+  side.repeats_until = items;
+  return items < limit + side.repeats ? Room::free : Room::none;
 }
 
 // A SPAN_PART of its own for items of `bytes` bytes.
@@ -161,6 +212,49 @@ bool add(SpanState& s, bool attribute, Fill&& fill) noexcept {
   return done;
 }
 
+// `attributes` stand behind `first`, and are left out before them.
+void add_event(SpanState& s, const Name& name, Attributes first, Attributes attributes, const Time& time) noexcept {
+  if (s.word == 0) return;
+  if (!ours(s)) {
+    forget(s);
+    return;
+  }
+  Side& side = begin_counting(s);
+  if (side.events >= g.settings.span_limits.events) {
+    ++side.dropped_events;
+    close_room(s);
+    count_cut(tailrace_thread);
+    return;
+  }
+  std::uint8_t clock = time.clock;
+  const std::uint64_t at = time.given ? time.value : now(clock);
+  const std::size_t count = first.size() + attributes.size();
+  const std::size_t limit = g.settings.span_limits.nested;
+  std::size_t fitting = count < limit ? count : limit;  // the first run may find that it is less
+  const bool good = add(s, false, [&](Encoder& e) {
+    const Encoder::Open open = e.begin(name, ItemType::event, clock);
+    if (!open.good || e.left() < sizeof(shm::EventBody)) return false;
+    shm::EventBody body{at, static_cast<std::uint32_t>(count - fitting), 0};
+    if (fitting < count) e.mark_cut();
+    e.raw(&body, sizeof body);
+    for (std::size_t i = 0; i < fitting; ++i) {
+      const Attribute& attribute = i < first.size() ? first.data()[i] : attributes.data()[i - first.size()];
+      if (!e.item(attribute.key, attribute.value)) {
+        e.mark_cut();
+        fitting = i;
+      }
+    }
+    e.finish(open);
+    return true;
+  });
+  if (good) {
+    ++side.events;
+  } else {
+    ++side.dropped_events;
+    close_room(s);
+  }
+}
+
 }  // namespace
 
 bool add_text(SpanState& s, std::uint32_t key, const char* text, std::size_t length) noexcept {
@@ -181,59 +275,34 @@ extern "C" void tailrace_span_set(SpanState* state, const Name* key, const Value
   }
   Side& side = begin_counting(s);
   if (key->length == 0 && key->id == 0) return;  // an attribute without a key is none
-  if (attributes_of(s, side) >= g.settings.span_limits.attributes && !has_key(s, *key)) {
+  const Room room = room_for(s, side, *key);
+  if (room == Room::none) {
     ++side.dropped_attributes;
     close_room(s);
     count_cut(tailrace_thread);
     return;
   }
+  const bool counted = side.repeats_until == attributes_of(s, side);
   if (!add(s, true, [key, value](Encoder& e) { return e.item(*key, *value); })) {
     ++side.dropped_attributes;
     close_room(s);
+  } else if (room == Room::same_key) {
+    ++side.repeats;
+    if (counted) side.repeats_until = attributes_of(s, side);
   }
 }
 
 extern "C" void tailrace_span_event(SpanState* state, const Name* name, const Attribute* attributes, std::size_t count,
                                     const Time* time) noexcept {
-  SpanState& s = *state;
-  if (s.word == 0) return;
-  if (!ours(s)) {
-    forget(s);
-    return;
-  }
-  Side& side = begin_counting(s);
-  if (side.events >= g.settings.span_limits.events) {
-    ++side.dropped_events;
-    close_room(s);
-    count_cut(tailrace_thread);
-    return;
-  }
-  std::uint8_t clock = time->clock;
-  const std::uint64_t at = time->given ? time->value : now(clock);
-  const std::size_t limit = g.settings.span_limits.nested;
-  const std::size_t kept = count < limit ? count : limit;
-  std::size_t fitting = kept;  // found by the first run
-  const bool good = add(s, false, [&](Encoder& e) {
-    const Encoder::Open open = e.begin(*name, ItemType::event, clock);
-    if (!open.good || e.left() < sizeof(shm::EventBody)) return false;
-    shm::EventBody body{at, static_cast<std::uint32_t>(count - fitting), 0};
-    if (fitting < count) e.mark_cut();
-    e.raw(&body, sizeof body);
-    for (std::size_t i = 0; i < fitting; ++i) {
-      if (!e.item(attributes[i].key, attributes[i].value)) {
-        e.mark_cut();
-        fitting = i;
-      }
-    }
-    e.finish(open);
-    return true;
-  });
-  if (good) {
-    ++side.events;
-  } else {
-    ++side.dropped_events;
-    close_room(s);
-  }
+  add_event(*state, *name, {}, {attributes, count}, *time);
+}
+
+extern "C" void tailrace_span_exception(SpanState* state, const char* type, std::size_t type_length, const char* message,
+                                        std::size_t message_length, const Attribute* attributes,
+                                        std::size_t count) noexcept {
+  const Attribute first[] = {{"exception.type", Value(std::string_view(type, type_length))},
+                             {"exception.message", Value(std::string_view(message, message_length))}};
+  add_event(*state, detail::name_of("exception"), {first, 2}, {attributes, count}, Time());
 }
 
 extern "C" void tailrace_span_link(SpanState* state, const Link* link) noexcept {

@@ -101,6 +101,7 @@ void work(int rounds) {
       auto inner = span("inner"_n);
       describe(inner, n);
       inner.event("event"_n, {{"k"_n, 1}});
+      inner.link(inner.context());
       end(inner, n);
     }
     {
@@ -126,6 +127,7 @@ void work(int rounds) {
 void victim() {
   Config config;
   config.quiet = true;
+  config.span_link_count_limit = 0;
   if (!init(config).ok()) _exit(90);
   write_log([](std::uint32_t n) { info("log {}"_n, n); });
   const std::uint32_t open_n = begin_span();
@@ -175,7 +177,9 @@ void check(const std::vector<Segment>& segments, const std::string& where) {
       if (span.name == "wide") {
         for (int i = 0; i < 70; ++i) EXPECT_EQ(span.attribute("wide " + std::to_string(i)), std::to_string(i)) << where;
         EXPECT_EQ(span.attribute("part").size(), 3002u) << where;
+        EXPECT_EQ(span.reserved(shm::kPartCountKey), "2") << where;
       }
+      EXPECT_EQ(span.reserved(shm::kDroppedLinksKey), span.name == "inner" ? "1" : "") << where;
       EXPECT_EQ(span.of(shm::ItemType::event).size(), span.name == "inner" ? 1u : 0u) << where;
     }
   }

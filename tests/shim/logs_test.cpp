@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Logs as an application writes them, read back from the segment.
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,25 @@ TEST_F(Logs, WithAttributesHaveThoseAndNoArguments) {
   EXPECT_EQ(log->attribute("who"), "\"bob\"");
   EXPECT_EQ(log->record.tflags & shm::kTemplate, 0);
   EXPECT_EQ(log->record.severity, 13);
+}
+
+// otlp-D10: an observed time that is given is kept, on whatever clock.
+TEST_F(Logs, KeepASteadyObservedTimeAsOneOfTheCalendar) {
+  const auto before = std::chrono::system_clock::now();
+  const Segment s = after([] {
+    LogRecord record;
+    record.body = "observed";
+    record.observed = std::chrono::steady_clock::now() - std::chrono::seconds(10);
+    log(record);
+  });
+  const auto after = std::chrono::system_clock::now();
+  const auto ns = [](std::chrono::system_clock::time_point t) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>((t - std::chrono::seconds(10)).time_since_epoch()).count();
+  };
+  const std::string observed = s.log("observed")->reserved(shm::kObservedTimeKey);
+  ASSERT_NE(observed, "");
+  EXPECT_GE(std::stoll(observed), ns(before) - 1'000'000);
+  EXPECT_LE(std::stoll(observed), ns(after) + 1'000'000);
 }
 
 TEST_F(Logs, OfEveryKindThroughLog) {

@@ -366,6 +366,110 @@ TEST_F(Spans, BeyondTheirLimitsAreCutAndSayHowMuch) {
   EXPECT_GT(s.sums.cut, 0u);
 }
 
+// otlp-D4: keys are unique, so only their number counts.
+TEST_F(Spans, SetOneKeyAsOftenAsTheyLikeAndHaveRoomForOthers) {
+  Config config;
+  config.attribute_count_limit = 4;
+  const Segment s = after([] {
+    // "b" stands behind what the slot holds: in its chain.
+    auto a = span("again"_n);
+    for (int i = 0; i < 40; ++i) a.set("a", i);
+    a.set("b"_n, std::string(400, 'b'));
+    for (int i = 0; i < 5; ++i) a.set("b"_n, i);
+    a.set("c"_n, 1);
+    for (int i = 0; i < 5; ++i) a.set("a"_n, 100 + i);
+    a.set("d"_n, 1);
+    a.set("e"_n, 1);
+    a.set("f"_n, 1);
+    a.set("c"_n, 2);
+  }, config);
+  const Span* a = s.span("again");
+  EXPECT_EQ(a->attribute("a"), "104");
+  EXPECT_EQ(a->attribute("b"), "4");
+  EXPECT_EQ(a->attribute("c"), "2");
+  EXPECT_EQ(a->attribute("d"), "1");
+  EXPECT_EQ(a->attribute("e"), "");
+  EXPECT_EQ(a->reserved(shm::kDroppedAttributesKey), "2");
+}
+
+// The inlined calls count nothing; what comes later must not pay for it.
+TEST_F(Spans, SetOneKeyInlineAndHaveRoomForOthers) {
+  const Segment s = after([] {
+    auto a = span("again"_n);
+    for (int i = 0; i < 55; ++i) a.set("a"_n, i);
+    for (int i = 0; i < 200; ++i) a.set("other " + std::to_string(i), i);
+  });
+  const Span* a = s.span("again");
+  EXPECT_EQ(a->attribute("other 126"), "126") << "with \"a\" it is the last of 128";
+  EXPECT_EQ(a->attribute("other 127"), "");
+  EXPECT_EQ(a->reserved(shm::kDroppedAttributesKey), "73");
+}
+
+TEST_F(Spans, WithALimitOf0HaveNoneOfIt) {
+  Config config;
+  config.span_attribute_count_limit = 0;
+  config.log_attribute_value_length_limit = 0;
+  config.span_event_count_limit = 0;
+  config.link_attribute_count_limit = 0;
+  const Segment s = after([] {
+    auto a = span("none"_n);
+    a.set("a"_n, 1);
+    a.set("b"_n, "text");
+    a.event("e"_n);
+    a.link(a.context(), {{"x", 1}});
+    info("log", {{"text", "text"}, {"number", 1}});
+  }, config);
+  const Span* a = s.span("none");
+  EXPECT_EQ(a->attribute("a") + a->attribute("b"), "");
+  EXPECT_EQ(a->reserved(shm::kDroppedAttributesKey), "2");
+  EXPECT_EQ(a->reserved(shm::kDroppedEventsKey), "1");
+  ASSERT_EQ(a->of(shm::ItemType::link).size(), 1u);
+  EXPECT_EQ(a->of(shm::ItemType::link)[0].dropped_attributes, 1u);
+  EXPECT_EQ(s.log("log")->attribute("text"), "\"\"");
+  EXPECT_EQ(s.log("log")->attribute("number"), "1");
+}
+
+TEST_F(Spans, SayHowManyAttributesOfAnExceptionWereLeftOut) {
+  Config config;
+  config.event_attribute_count_limit = 20;
+  const Segment s = after([] {
+    auto a = span("a"_n);
+    std::vector<std::string> keys;
+    std::vector<Attribute> attributes;
+    for (int i = 0; i < 30; ++i) keys.push_back("key " + std::to_string(i));
+    for (int i = 0; i < 30; ++i) attributes.push_back({keys[static_cast<std::size_t>(i)], i});
+    a.exception(std::runtime_error("why"), Attributes(attributes.data(), attributes.size()));
+  }, config);
+  const auto events = s.span("a")->of(shm::ItemType::event);
+  ASSERT_EQ(events.size(), 1u);
+  ASSERT_EQ(events[0].inside.size(), 20u);
+  EXPECT_EQ(events[0].inside[0].value, "\"std::runtime_error\"");
+  EXPECT_EQ(events[0].inside[1].value, "\"why\"");
+  EXPECT_EQ(events[0].inside[19].key, "key 17");
+  EXPECT_EQ(events[0].dropped_attributes, 12u);
+}
+
+TEST_F(Spans, TakeACharacterForATextAndSmallIntegersForNumbers) {
+  const Segment s = after([] {
+    auto a = span("a"_n);
+    a.set("char"_n, 'x');
+    a.set(std::string("late char"), 'y');
+    a.set("int8"_n, std::int8_t{-7});
+    a.set("uint8"_n, std::uint8_t{7});
+    a.set("array"_n, {'a', 1});
+    a.event("e"_n, {{"c", 'z'}});
+    info("letter {} of {}", 'q', 26);
+  });
+  const Span* a = s.span("a");
+  EXPECT_EQ(a->attribute("char"), "\"x\"");
+  EXPECT_EQ(a->attribute("late char"), "\"y\"");
+  EXPECT_EQ(a->attribute("int8"), "-7");
+  EXPECT_EQ(a->attribute("uint8"), "7");
+  EXPECT_EQ(a->attribute("array"), "[\"a\", 1]");
+  EXPECT_EQ(a->of(shm::ItemType::event)[0].inside[0].value, "\"z\"");
+  EXPECT_EQ(s.logs[0].arguments(), (std::vector<std::string>{"\"q\"", "26"}));
+}
+
 TEST_F(Spans, OfManyFindPlaceInThePool) {
   const Segment s = after([] {
     std::vector<DetachedSpan> many;

@@ -108,6 +108,8 @@ template <class T>
 TAILRACE_INLINE auto argument(const T& value) noexcept {
   if constexpr (std::is_same_v<T, bool>) {
     return WordArgument<shm::ItemType::boolean>{value ? 1u : 0u};
+  } else if constexpr (std::is_same_v<T, char>) {
+    return TextArgument{&value, 1};
   } else if constexpr (std::is_integral_v<T> && !(std::is_unsigned_v<T> && sizeof(T) == 8)) {
     return WordArgument<shm::ItemType::integer>{static_cast<std::uint64_t>(static_cast<std::int64_t>(value))};
   } else if constexpr (std::is_floating_point_v<T>) {

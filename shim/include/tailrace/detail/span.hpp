@@ -90,6 +90,9 @@ TAILRACE_EXPORT void tailrace_span_set(tailrace::detail::SpanState* state, const
 TAILRACE_EXPORT void tailrace_span_event(tailrace::detail::SpanState* state, const tailrace::detail::Name* name,
                                          const tailrace::Attribute* attributes, std::size_t count,
                                          const tailrace::Time* time) noexcept;
+TAILRACE_EXPORT void tailrace_span_exception(tailrace::detail::SpanState* state, const char* type, std::size_t type_length,
+                                             const char* message, std::size_t message_length,
+                                             const tailrace::Attribute* attributes, std::size_t count) noexcept;
 TAILRACE_EXPORT void tailrace_span_link(tailrace::detail::SpanState* state, const tailrace::Link* link) noexcept;
 TAILRACE_EXPORT void tailrace_span_status(tailrace::detail::SpanState* state, unsigned code, const char* message,
                                           std::size_t length) noexcept;
@@ -365,13 +368,16 @@ class SpanBase {
   // True while what is set will be kept. Compute expensive values only then.
   TAILRACE_INLINE bool recording() const noexcept { return !detail::kDisabled && state_.word != 0; }
 
-  // An attribute. The last value of a key counts.
+  // An attribute. The last value of a key counts. A `char` is a text of one character; the other small integers,
+  // std::int8_t and std::uint8_t among them, are numbers.
   template <class K, class V>
   TAILRACE_INLINE void set(const K& key, const V& value) noexcept {
     if (TAILRACE_UNLIKELY(!recording())) return;
     const std::uint32_t id = detail::known_id(key);
     if constexpr (std::is_same_v<V, bool>) {
       if (TAILRACE_LIKELY(detail::set_word(state_, id, shm::ItemType::boolean, value ? 1 : 0))) return;
+    } else if constexpr (std::is_same_v<V, char>) {
+      if (TAILRACE_LIKELY(detail::set_text(state_, id, &value, 1))) return;
     } else if constexpr (std::is_integral_v<V> && !(std::is_unsigned_v<V> && sizeof(V) == 8)) {
       if (TAILRACE_LIKELY(detail::set_word(state_, id, shm::ItemType::integer,
                                            static_cast<std::uint64_t>(static_cast<std::int64_t>(value))))) {
@@ -442,14 +448,9 @@ class SpanBase {
 #else
     const std::size_t length = tailrace_type_name(__PRETTY_FUNCTION__, type, sizeof type);
 #endif
-    constexpr std::size_t kMore = 14;
-    const Attribute none{"", Value()};
-    Attribute all[kMore + 2] = {{"exception.type", Value(std::string_view(type, length))},
-                                {"exception.message", Value(std::string_view(error.what()))},
-                                none, none, none, none, none, none, none, none, none, none, none, none, none, none};
-    std::size_t n = 2;
-    for (std::size_t i = 0; i < attributes.size() && n < kMore + 2; ++i) all[n++] = attributes.data()[i];
-    return detail::event_cold(state, detail::name_of("exception"), Attributes(all, n), Time());
+    const std::string_view message(error.what());
+    tailrace_span_exception(&state, type, length, message.data(), message.size(), attributes.data(), attributes.size());
+    return state;
   }
 #if defined(__GXX_RTTI) || defined(__cpp_rtti)
   template <class E>

@@ -4,7 +4,14 @@
 //
 // Every type of OTLP's AnyValue: empty, bool, integers, floating point, strings, bytes, arrays of
 // anything, maps. An unsigned integer above the greatest signed one is written as a decimal string,
-// because OTLP has no unsigned type and a wrong number is worse than a string.
+// because OTLP has no unsigned type and a wrong number is worse than a string. A `char` is a string of one
+// character; signed char and unsigned char, which std::int8_t and std::uint8_t are, are numbers.
+//
+// Braces and temporaries live until the end of the statement they stand in. Given in the call they are right:
+//   span.event("e"_n, {{"key", text()}});
+// kept in a variable they are gone before the call, and what is read is garbage:
+//   tailrace::Attributes kept = {{"key", 1}};   // wrong, as is Value kept = {1, 2} or Value kept = text();
+// Keep an array instead, and the strings that it points at: const Attribute kept[] = {{"key", 1}};
 #pragma once
 
 #include <initializer_list>
@@ -39,7 +46,7 @@ struct Attribute;
 class Value {
  public:
   enum class Kind : std::uint8_t {
-    empty, boolean, integer, real, string, bytes, array, map, unsigned_integer, string_id
+    empty, boolean, integer, real, string, bytes, array, map, unsigned_integer, string_id, character
   };
   // The i-th element of a sequence that is not made of Values.
   using Element = Value (*)(const void* data, std::size_t i);
@@ -51,6 +58,9 @@ class Value {
     if constexpr (std::is_same_v<T, bool>) {
       kind_ = Kind::boolean;
       word_ = value ? 1u : 0u;
+    } else if constexpr (std::is_same_v<T, char>) {
+      kind_ = Kind::character;
+      word_ = static_cast<unsigned char>(value);
     } else if constexpr (std::is_floating_point_v<T>) {
       kind_ = Kind::real;
       real_ = static_cast<double>(value);
@@ -134,7 +144,7 @@ inline Value Value::map(std::initializer_list<Attribute> members) noexcept {
   return map(members.begin(), members.size());
 }
 
-// A view of attributes, from braces or from memory of the caller.
+// A view of attributes, from braces in the call itself or from memory of the caller.
 class Attributes {
  public:
   constexpr Attributes() noexcept = default;

@@ -123,6 +123,15 @@ inline constexpr const char* kParentSpans[] = {
     R"pb(trace_id: "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c" span_id: "@remote_random"
          parent_span_id: "\xb7\xad\x6b\x71\x69\x20\x33\x31" trace_state: "vendor=opaque,other=value"
          name: "parent.remote_random" kind: SPAN_KIND_INTERNAL flags: 771)pb",
+    R"pb(trace_id: "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c" span_id: "@below_remote_random"
+         parent_span_id: "@remote_random" trace_state: "vendor=opaque,other=value"
+         name: "parent.below_remote_random" kind: SPAN_KIND_INTERNAL flags: 259)pb",
+    R"pb(trace_id: "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c" span_id: "@extracted"
+         parent_span_id: "\xb7\xad\x6b\x71\x69\x20\x33\x31" trace_state: "congo=t61rcWkgMzE,ot=th:4;rv:80000000000000"
+         name: "parent.extracted" kind: SPAN_KIND_INTERNAL flags: 769)pb",
+    R"pb(trace_id: "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c" span_id: "@below_extracted"
+         parent_span_id: "@extracted" trace_state: "congo=t61rcWkgMzE,ot=th:4;rv:80000000000000"
+         name: "parent.below_extracted" kind: SPAN_KIND_INTERNAL flags: 257)pb",
     R"pb(trace_id: "@detached" span_id: "@detached" name: "parent.detached" kind: SPAN_KIND_INTERNAL flags: 259
          attributes { key: "thread" value { string_value: "another" } }
          events { name: "there" })pb",
@@ -216,6 +225,9 @@ inline constexpr const char* kItemSpans[] = {
            span_id: "\x00\xf0\x67\xaa\x0b\xa9\x02\xb7" flags: 769 }
          links { trace_id: "\x4b\xf9\x2f\x35\x77\xb3\x4d\xa6\xa3\xce\x92\x9d\x0e\x0e\x47\x36"
            span_id: "\x00\xf0\x67\xaa\x0b\xa9\x02\xb7" flags: 258 }
+         links { trace_id: "\x4b\xf9\x2f\x35\x77\xb3\x4d\xa6\xa3\xce\x92\x9d\x0e\x0e\x47\x36"
+           span_id: "\x00\xf0\x67\xaa\x0b\xa9\x02\xb7" flags: 769 trace_state: "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"
+           attributes { key: "carries" value { string_value: "a tracestate" } } }
          links { flags: 256 attributes { key: "says" value { string_value: "something" } } }
          dropped_links_count: 1)pb",
     R"pb(trace_id: "@logs.span" span_id: "@logs.span" name: "logs.span" kind: SPAN_KIND_INTERNAL flags: 259)pb",

@@ -182,7 +182,22 @@ void record_parents() {
         Context::from_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03");
     auto drawn = tailrace::span("parent.remote_random", {.parent = random, .trace_state = "vendor=opaque,other=value"});
     tell("remote_random", drawn.context());
+    auto below_drawn = tailrace::span("parent.below_remote_random");  // it carries on what came in
+    tell("below_remote_random", below_drawn.context());
+    below_drawn.end();
     drawn.end();
+    const std::vector<std::pair<std::string_view, std::string_view>> headers = {
+        {"TraceParent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+        {"tracestate", " congo=t61rcWkgMzE , "},
+        {"tracestate", "ot=th:4;rv:80000000000000"}};
+    auto extracted = tailrace::start_span("parent.extracted", {.parent = tailrace::extract(headers)});
+    tell("extracted", extracted.context());
+    {
+      Activate here(extracted.context());
+      auto child = tailrace::span("parent.below_extracted");
+      tell("below_extracted", child.context());
+    }
+    extracted.end();
     Context dropped = remote;
     dropped.sampled = false;
     auto unsampled = tailrace::span("parent.not_sampled", {.parent = dropped});
@@ -324,6 +339,7 @@ void record_links() {
   const Context remote = remote_context();
   auto target = tailrace::start_span("links.target");
   tell("links.target", target.context());
+  const Context with_state = tailrace::with_trace_state(remote, "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE");
   auto span = tailrace::span("links", {.links = {{remote, {{"at", "start"}}}, {target.context()}}});
   tell("links", span.context());
   span.link(target.context(), {{"bool", true}, {"array", {1, 2}}, {"map", Value::map({{"k", "v"}})}});
@@ -334,6 +350,7 @@ void record_links() {
   unsampled.remote = false;
   span.link(unsampled);
   span.link(Context{});                      // points at nothing and says nothing
+  span.link(with_state, {{"carries", "a tracestate"}});
   span.link(Context{}, {{"says", "something"}});
 }
 

@@ -256,6 +256,26 @@ inline Blob make_span_part(const TraceId& trace_id, std::uint64_t span_id, std::
   return make_record(part, RecordType::span_part, items, kFlagHasParts);
 }
 
+// A series; its cells are the next free ones unless they are given.
+inline constexpr std::uint32_t kNext = ~0u;
+struct SeriesFields {
+  std::uint32_t name = 0;
+  MetricKind kind = MetricKind::counter;
+  std::uint8_t flags = 0;
+  std::uint32_t unit = 0;
+  std::uint32_t description = 0;
+  std::uint32_t attributes = 0;
+  std::uint16_t scope = 0;
+  std::uint32_t instrument = kNext;  // itself
+  std::uint32_t cell = kNext;
+  std::uint32_t shard_words = kNext;
+  std::uint64_t start = 1;
+  std::uint32_t bounds = 0;
+  std::uint32_t buckets = 0;
+  std::int32_t first_index = 0;
+  std::int8_t scale = 0;
+};
+
 struct BuilderOptions {
   std::uint32_t lanes = 4;
   std::uint32_t shared_lanes = 1;
@@ -266,6 +286,9 @@ struct BuilderOptions {
   std::uint32_t pool_slots = 8;
   std::uint32_t arena_bytes = 16384;
   std::uint32_t scopes = 16;
+  std::uint32_t series = 16;
+  std::uint32_t lane_cell_bytes = 4096;
+  std::uint32_t shared_cell_bytes = 4096;
   std::uint16_t minor = kAbiMinor;
   ClockKind clock = ClockKind::monotonic;
 };
@@ -358,6 +381,55 @@ class SegmentBuilder {
     tail(lane_index).settled.store(pos);
   }
 
+  // Metrics. Answers the series' index.
+  std::uint32_t series(const SeriesFields& f) {
+    const std::uint32_t index = process().metrics_count.load();
+    assert(index < options_.series);
+    const bool histogram = f.kind == MetricKind::histogram || f.kind == MetricKind::exponential_histogram;
+    const bool in_lanes = (f.kind == MetricKind::counter || f.kind == MetricKind::up_down_counter) &&
+                          (f.flags & kMetricObservable) == 0;
+    const std::uint32_t used = 4 + f.buckets * ((f.flags & kMetricNegative) != 0 ? 2 : 1);
+    MetricDescriptor& d = descriptor(index);
+    d.name = f.name;
+    d.unit = f.unit;
+    d.description = f.description;
+    d.attributes = f.attributes;
+    d.scope = f.scope;
+    d.kind = static_cast<std::uint8_t>(f.kind);
+    d.flags = f.flags;
+    d.instrument = f.instrument == kNext ? index : f.instrument;
+    d.shard_words = histogram ? (f.shard_words == kNext ? (used + 7) / 8 * 8 : f.shard_words) : 0;
+    d.cell = f.cell;
+    if (f.cell == kNext) {
+      d.cell = in_lanes ? lane_words_ : shared_words_;
+      (in_lanes ? lane_words_ : shared_words_) += histogram ? kHistogramShards * d.shard_words : 1;
+      assert(8 * lane_words_ <= options_.lane_cell_bytes && 8 * shared_words_ <= options_.shared_cell_bytes);
+    }
+    d.start = f.start;
+    d.bounds = f.bounds;
+    d.buckets = f.buckets;
+    d.first_index = f.first_index;
+    d.scale = f.scale;
+    process().metrics_count.store(index + 1);
+    return index;
+  }
+  std::uint32_t intern_bounds(const std::vector<double>& bounds) {
+    return intern({reinterpret_cast<const char*>(bounds.data()), bounds.size() * sizeof(double)});
+  }
+  MetricDescriptor& descriptor(std::uint32_t index) {
+    return reinterpret_cast<MetricDescriptor*>(at(RegionKind::metric_descriptors))[index];
+  }
+  // A word of a lane's cells, committed up to it.
+  std::uint64_t& lane_cell(std::uint32_t lane_index, std::uint32_t word) {
+    take_lane(lane_index);
+    if (lane(lane_index).cell_words.load() <= word) lane(lane_index).cell_words.store(word + 1);
+    return reinterpret_cast<std::uint64_t*>(at(RegionKind::metric_cells) +
+                                            std::size_t{lane_index} * options_.lane_cell_bytes)[word];
+  }
+  std::uint64_t& shared_cell(std::uint32_t word) {
+    return reinterpret_cast<std::uint64_t*>(at(RegionKind::metric_shared))[word];
+  }
+
   // Slots. The record is the draft; `next` is 1 + a pool index, or 0.
   void open_slot(SpanSlot& slot, const Blob& record, std::uint64_t next = 0) {
     SpanRecord span;
@@ -422,13 +494,13 @@ class SegmentBuilder {
     set(RegionKind::lane_heads, sizeof(LaneHead), o.lanes, 0);
     set(RegionKind::lane_tails, sizeof(LaneTail), o.lanes, 0);
     set(RegionKind::strings, 0, 0, o.arena_bytes);
-    set(RegionKind::metric_descriptors, sizeof(MetricDescriptor), 16, 0);
-    set(RegionKind::metric_cells, 4096, o.lanes, 0);
+    set(RegionKind::metric_descriptors, sizeof(MetricDescriptor), o.series, 0);
+    set(RegionKind::metric_cells, o.lane_cell_bytes, o.lanes, 0);
     set(RegionKind::span_slots, kSlotBytes, o.lanes * o.slots_per_lane, 0);
     set(RegionKind::lane_data, o.ring_bytes + o.slack_bytes, o.lanes, 0);
     set(RegionKind::slot_pool, kSlotBytes, o.pool_slots, 0);
     set(RegionKind::scopes, 4, o.scopes, 0);
-    set(RegionKind::metric_shared, 0, 0, 4096);
+    set(RegionKind::metric_shared, 0, 0, o.shared_cell_bytes);
   }
 
   void write_identity() {
@@ -490,6 +562,8 @@ class SegmentBuilder {
   std::unique_ptr<std::uint8_t, Free> own_;
   std::uint8_t* memory_ = nullptr;
   std::uint32_t arena_used_ = kArenaStart;
+  std::uint32_t lane_words_ = 0;
+  std::uint32_t shared_words_ = 0;
   std::vector<std::uint64_t> heads_;
 };
 

@@ -22,7 +22,7 @@ struct Raw {
   std::optional<std::int64_t> background_linger_ms;
   std::optional<std::uint32_t> batch_records;
   std::optional<std::int64_t> metric_interval_ms;
-  std::optional<Temporality> temporality;
+  std::string temporality;
   bool no_process_metrics = false;
   std::int64_t shutdown_ms = 5000;
   std::int64_t retry_age_s = 0;
@@ -42,7 +42,9 @@ int run(Raw& raw) {
   options.batch_records_given = raw.batch_records.has_value();
   if (raw.batch_records) options.batch.records = *raw.batch_records;
   if (raw.metric_interval_ms) options.metric_interval = std::chrono::milliseconds(*raw.metric_interval_ms);
-  options.temporality = raw.temporality;
+  if (raw.temporality == "cumulative") options.temporality = Temporality::cumulative;
+  if (raw.temporality == "delta") options.temporality = Temporality::delta;
+  if (raw.temporality == "lowmemory") options.temporality = Temporality::low_memory;
   options.process_metrics = !raw.no_process_metrics;
   options.shutdown = std::chrono::milliseconds(raw.shutdown_ms);
   options.retry_age = std::chrono::seconds(raw.retry_age_s);
@@ -97,10 +99,8 @@ void add_agent_command(CLI::App& app, Action& action) {
   verb->add_option("--temporality", raw->temporality,
                    "cumulative, delta or lowmemory (default: OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, else "
                    "what the process asks for, else cumulative)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Temporality>{{"cumulative", Temporality::cumulative},
-                                                                             {"delta", Temporality::delta},
-                                                                             {"lowmemory", Temporality::low_memory}},
-                                          CLI::ignore_case));
+      ->transform(CLI::IsMember({"cumulative", "delta", "lowmemory"}, CLI::ignore_case).description(""))
+      ->type_name("NAME");
   verb->add_flag("--no-process-metrics", raw->no_process_metrics,
                  "do not send what the kernel tells of each process (process.cpu.time, process.memory.usage …)");
   verb->add_option("--request-size", options.request_bytes, "the most one request holds")

@@ -45,14 +45,14 @@ bool view_in(std::string_view text, char* to, std::size_t room) noexcept {
 
 std::uint16_t count16(std::uint32_t n) noexcept { return static_cast<std::uint16_t>(n < 65535 ? n : 65535); }
 
-// k=v,k=v with %XX; all of it or nothing.
-bool resource_from_environment(Encoder& encoder, bool& has_service, Problems& warnings) noexcept {
+// k=v,k=v with %XX; all of it or nothing. Without service.name if that is `named` already.
+void resource_from_environment(Encoder& encoder, bool named, Problems& warnings) noexcept {
   const char* value = variable("OTEL_RESOURCE_ATTRIBUTES");
-  if (value == nullptr) return true;
+  if (value == nullptr) return;
   char text[8192];
   if (!view_in(value, text, sizeof text)) {
     warnings.add("OTEL_RESOURCE_ATTRIBUTES is longer than %zu bytes: ignored", sizeof text - 1);
-    return false;
+    return;
   }
   // Twice over the same text: nothing is taken unless all of it is good.
   for (int writing = 0; writing < 2; ++writing) {
@@ -68,57 +68,53 @@ bool resource_from_environment(Encoder& encoder, bool& has_service, Problems& wa
       char* equals = std::strchr(pair, '=');
       if (equals == nullptr || equals == pair) {
         warnings.add("OTEL_RESOURCE_ATTRIBUTES has '%.30s', which is not key=value: all of it is ignored", pair);
-        return false;
+        return;
       }
       *equals = 0;
       char* content = equals + 1;
       if (!percent_decode(pair) || !percent_decode(content)) {
         warnings.add("OTEL_RESOURCE_ATTRIBUTES has a bad %% sequence near '%.30s': all of it is ignored", pair);
-        return false;
+        return;
       }
       for (char* end = pair + std::strlen(pair); end > pair && end[-1] == ' '; --end) end[-1] = 0;
-      if (writing == 0) continue;
-      if (std::strcmp(pair, "service.name") == 0) {
-        if (has_service) continue;  // OTEL_SERVICE_NAME wins
-        has_service = true;
+      if (writing == 0 || (named && std::strcmp(pair, "service.name") == 0)) continue;
+      if (!encoder.item(Key(pair), Value(std::string_view(content)))) {
+        warnings.add("OTEL_RESOURCE_ATTRIBUTES: the resource is larger than %u bytes, '%.30s' is left out", kResourceBytes,
+                     pair);
       }
-      encoder.item(Key(pair), Value(std::string_view(content)));
     }
   }
-  return true;
 }
 
-// The resource as items. The instance id stands at a known place: a child writes its own over it.
+// The resource as items; of a key that comes again the last value counts. The instance id stands at a known
+// place: a child writes its own over it.
 std::uint32_t encode_resource(unsigned char* to, const Config& config, Problems& warnings) noexcept {
   Encoder e(to, kResourceBytes, 0xffffffff);
   const char placeholder[kUuidText + 1] = "00000000-0000-4000-8000-000000000000";
   e.item(Key("service.instance.id"), Value(std::string_view(placeholder, kUuidText)));
-  const bool strong = variable("OTEL_SERVICE_NAME") != nullptr || variable("TAILRACE_SERVICE_NAME") != nullptr;
-  bool has_service = strong;
-  resource_from_environment(e, has_service, warnings);
-  if (strong || (!has_service && !config.service.empty())) {
-    e.item(Key("service.name"), Value(config.service));
-  } else if (!has_service) {
-    char path[256];
-    char name[300];
-    std::snprintf(name, sizeof name, "unknown_service:%.200s", executable_name(path));
-    e.item(Key("service.name"), Value(std::string_view(name)));
-  }
-  if (!config.service_version.empty()) e.item(Key("service.version"), Value(config.service_version));
-  if (!config.service_namespace.empty()) e.item(Key("service.namespace"), Value(config.service_namespace));
+  char path[256];
+  const char* executable = executable_name(path);
+  e.item(Key("process.executable.name"), Value(std::string_view(executable)));
   e.item(Key("telemetry.sdk.language"), Value("cpp"));
   e.item(Key("telemetry.sdk.name"), Value("tailrace"));
   e.item(Key("telemetry.sdk.version"), Value(TAILRACE_VERSION));
-  char path[256];
-  e.item(Key("process.executable.name"), Value(std::string_view(executable_name(path))));
+  char unknown[300];
+  std::snprintf(unknown, sizeof unknown, "unknown_service:%.200s", executable);
+  e.item(Key("service.name"), Value(config.service.empty() ? std::string_view(unknown) : config.service));
+  // A variable of its own wins over every list.
+  const bool named = variable("OTEL_SERVICE_NAME") != nullptr || variable("TAILRACE_SERVICE_NAME") != nullptr;
+  if (!config.service_version.empty()) e.item(Key("service.version"), Value(config.service_version));
+  if (!config.service_namespace.empty()) e.item(Key("service.namespace"), Value(config.service_namespace));
   for (std::size_t i = 0; i < config.resource.size(); ++i) {
     const Attribute& attribute = config.resource.data()[i];
+    if (named && std::string_view(attribute.key.text, attribute.key.length) == "service.name") continue;
     if (!e.item(attribute.key, attribute.value)) {
       warnings.add("the resource is larger than %u bytes: '%.*s' and what follows is left out", kResourceBytes,
                    static_cast<int>(attribute.key.length), attribute.key.text);
       break;
     }
   }
+  resource_from_environment(e, named, warnings);
   return e.size();
 }
 

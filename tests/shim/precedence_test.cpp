@@ -64,10 +64,21 @@ struct Row {
   const char* by_own;
 };
 
+const Attribute kResource[] = {{"a", "code"}, {"service.name", "code"}};
+
 const Row kRows[] = {
     {"the service's name", [](Config& c) { c.service = "code"; }, {"OTEL_SERVICE_NAME", "otel"},
      {"TAILRACE_SERVICE_NAME", "own"}, [](const Segment& s) { return s.of_resource("service.name").substr(1, 4); },
      "unkn", "code", "otel", "own\""},
+    {"an attribute of the resource", [](Config& c) { c.resource = Attributes(kResource, 2); },
+     {"OTEL_RESOURCE_ATTRIBUTES", "a=otel,service.version=2"}, {}, [](const Segment& s) { return s.of_resource("a"); }, "",
+     "\"code\"", "\"otel\"", ""},
+    {"the service's version", [](Config& c) { c.service_version = "1"; },
+     {"OTEL_RESOURCE_ATTRIBUTES", "a=otel,service.version=2"}, {},
+     [](const Segment& s) { return s.of_resource("service.version"); }, "", "\"1\"", "\"2\"", ""},
+    {"the service's name in the resource", [](Config& c) { c.resource = Attributes(kResource, 2); },
+     {"OTEL_RESOURCE_ATTRIBUTES", "service.name=otel"}, {"OTEL_SERVICE_NAME", "strong"},
+     [](const Segment& s) { return s.of_resource("service.name").substr(1, 4); }, "unkn", "code", "otel", "stro"},
     {"whether anything is recorded", [](Config& c) { c.disabled = true; }, {"OTEL_SDK_DISABLED", "false"},
      {"TAILRACE_DISABLED", "True"}, [](const Segment& s) { return has(!s.file.empty()); }, "yes", "no", "yes", "no"},
     {"traces", [](Config& c) { c.traces = false; }, {"OTEL_TRACES_EXPORTER", "Otlp"}, {},

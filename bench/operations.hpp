@@ -12,6 +12,7 @@
 #include <tailrace/tailrace.hpp>
 
 #include "floor.hpp"
+#include "metric_operations.hpp"
 #include "protocol.hpp"
 #include "stand_in.hpp"
 
@@ -105,6 +106,7 @@ inline void switch_off() { agent->control->hot.disable_mask.store(7); }
 inline void normal() {
   agent->control->hot.trace_threshold.store(0);
   agent->control->hot.disable_mask.store(0);
+  own_shard();
   agent->give_back();
 }
 inline void fill() {
@@ -136,6 +138,18 @@ inline const Operation operations[] = {
     {"span not sampled", nullptr, span, drop_everything, 1000, 3.0},
     {"span switched off", nullptr, span, switch_off, 1000, 0.8},
     {"log switched off", nullptr, log, switch_off, 1000, 0.8},
+    {"floor: add in memory", nullptr, floor_add, nothing, 4000, 0},
+    {"counter, bound", nullptr, counter_bound, normal, 4000, 0.8},
+    {"counter, no attributes", nullptr, counter_bare, normal, 4000, 0},
+    {"counter, 1 attribute", nullptr, counter_one, normal, 1000, 12.0},
+    {"counter, 3 attributes", nullptr, counter_three, normal, 1000, 20.0},
+    {"counter, 3, plain literals", nullptr, counter_literals, normal, 1000, 0},
+    {"gauge, bound", nullptr, gauge_bound, normal, 4000, 1.5},
+    {"histogram explicit, own", nullptr, histogram_explicit, normal, 1000, 4.0},
+    {"histogram explicit, shared", nullptr, histogram_explicit, share_shard, 1000, 7.0},
+    {"histogram exponential, own", nullptr, histogram_exponential, normal, 1000, 4.0},
+    {"histogram exponential, shared", nullptr, histogram_exponential, share_shard, 1000, 7.0},
+    {"counter switched off", nullptr, counter_bound, switch_off, 4000, 0.8},
     {"span, lane full", nullptr, span, fill, 1000, 0},
     {"log, lane full", nullptr, log, fill, 1000, 5.0},
 };

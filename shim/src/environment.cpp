@@ -334,6 +334,7 @@ void apply_environment(Config& c, Problems& w) noexcept {
   c.quiet = boolean_variable("TAILRACE_QUIET", c.quiet, w);
   apply_min_severity(c, w);
   c.depth_limit = number_variable("TAILRACE_DEPTH_LIMIT", c.depth_limit, 1, detail::kDepthMax, w);
+  c.observe_interval_ms = number_variable("TAILRACE_OBSERVE_INTERVAL_MS", c.observe_interval_ms, 0, 0x7fffffff, w);
   c.lanes = number_variable("TAILRACE_LANES", c.lanes, shm::kSharedLanes + 1, shm::kLanesMax, w);
   apply_ring_bytes(c, w);
   name_unused(w);

@@ -166,6 +166,7 @@ void settle(const Config& c, Settings& s) noexcept {
                    c.sampler == Sampler::parent_based_ratio;
   s.off_mask = (c.traces ? 0u : 1u) | (c.logs ? 0u : 2u) | (c.metrics ? 0u : detail::kMetricsOff);
   s.exponential_histograms = c.exponential_histograms;
+  s.observe_interval_ms = c.observe_interval_ms;
   const bool by_ratio = c.sampler == Sampler::ratio || c.sampler == Sampler::parent_based_ratio;
   s.ratio = by_ratio && s.threshold > 0 && s.threshold < 1ull << 56;
   s.min_severity = static_cast<std::uint32_t>(c.min_severity);
@@ -342,6 +343,10 @@ extern "C" void tailrace_init(const Config* config, std::uint32_t config_size, s
     remember(outcome->code, outcome->sentence);
     if (outcome->code == Code::disabled) tailrace_thread = &off_block;
     g.mode.store(outcome->ok() ? Mode::active : Mode::off, std::memory_order_release);
+    const std::uint32_t interval_ms = g.settings.observe_interval_ms;
+    if (outcome->ok() && interval_ms != 0 && (g.settings.off_mask & detail::kMetricsOff) == 0 && !start_ticking(interval_ms)) {
+      complain("no thread for observables is to be had: call tick()");
+    }
   }
   if (!outcome->ok() && outcome->code != Code::disabled) say(outcome->sentence);
   say_complaint();
@@ -357,6 +362,7 @@ extern "C" void tailrace_stats(Stats* out, std::uint32_t size) noexcept {
   stats.cut = g.cut_unlaned.load(std::memory_order_relaxed);
   stats.series = g.series.load(std::memory_order_relaxed);
   stats.metrics_unrecorded = g.metrics_unrecorded.load(std::memory_order_relaxed);
+  stats.callbacks_failed = g.callbacks_failed.load(std::memory_order_relaxed);
   stats.metrics_invalid = g.metrics_invalid.load(std::memory_order_relaxed);
   Private* p = area();
   if (p != nullptr && p->state.load(std::memory_order_acquire) == ChildState::ready) {

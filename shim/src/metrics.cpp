@@ -24,25 +24,7 @@ constexpr std::uint64_t kDescriptorStep = 16 * 1024;
 constexpr std::uint64_t kSharedStep = 16 * 1024;
 
 // For what could not be made: every call is counted, nothing else.
-InstrumentRecord sink = {{{kNoCell}, kNone, 0, 0, 0, {}}, {kNoCell}, 0, 0, 0, 0, {kNone}, 0, {0}, 0};
-
-Registry* registry() noexcept {
-  void* have = g.registry.load(std::memory_order_acquire);
-  if (have != nullptr) return static_cast<Registry*>(have);
-  void* fresh = mmap(nullptr, sizeof(Registry), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (fresh == MAP_FAILED) return nullptr;
-  munlock(fresh, sizeof(Registry));
-  if (!g.registry.compare_exchange_strong(have, fresh, std::memory_order_acq_rel)) {
-    munmap(fresh, sizeof(Registry));
-    return static_cast<Registry*>(have);
-  }
-  return static_cast<Registry*>(fresh);
-}
-
-InstrumentRecord& record_of(const detail::Instrument* instrument) noexcept {
-  // The header sees the first member alone, and as const: it is in memory of the registry.
-  return *reinterpret_cast<InstrumentRecord*>(const_cast<detail::Instrument*>(instrument));
-}
+InstrumentRecord sink = {{{kNoCell}, kNone, 0, 0, 0, {}}, {kNoCell}, 0, 0, 0, 0, {kNone}, 0, {0}, 0, 0, 0};
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -363,6 +345,24 @@ Cell overflow_series(Registry& r, InstrumentRecord& in) noexcept {
 }
 
 }  // namespace
+
+Registry* registry() noexcept {
+  void* have = g.registry.load(std::memory_order_acquire);
+  if (have != nullptr) return static_cast<Registry*>(have);
+  void* fresh = mmap(nullptr, sizeof(Registry), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (fresh == MAP_FAILED) return nullptr;
+  munlock(fresh, sizeof(Registry));
+  if (!g.registry.compare_exchange_strong(have, fresh, std::memory_order_acq_rel)) {
+    munmap(fresh, sizeof(Registry));
+    return static_cast<Registry*>(have);
+  }
+  return static_cast<Registry*>(fresh);
+}
+
+InstrumentRecord& record_of(const detail::Instrument* instrument) noexcept {
+  // The header sees the first member alone, and as const: it is in memory of the registry.
+  return *reinterpret_cast<InstrumentRecord*>(const_cast<detail::Instrument*>(instrument));
+}
 
 void complain(const char* sentence) noexcept {
   const Mode mode = g.mode.load(std::memory_order_acquire);

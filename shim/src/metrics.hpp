@@ -35,7 +35,20 @@ struct InstrumentRecord {
   std::uint32_t limit;
   std::atomic<std::uint32_t> sets;  // series but for the overflow one
   std::uint32_t complained;
+  std::uint32_t overflow_tick;  // observables: when overflow_sum began
+  std::uint64_t overflow_sum;
 };
+
+enum class CallbackState : std::uint32_t { free = 0, filling = 1, ready = 2, running = 3, dying = 4 };
+struct Callback {
+  std::atomic<CallbackState> state;
+  std::uint32_t generation;  // tells registrations of one place apart
+  const detail::Instrument* instrument;
+  bool (*run)(void* state, const detail::Instrument* instrument);
+  void (*drop)(void* state);
+  void* user;
+};
+inline constexpr std::uint32_t kCallbacksMax = 1024;
 
 struct Registry {
   InstrumentRecord instruments[kInstrumentsMax];
@@ -45,6 +58,8 @@ struct Registry {
   std::uint32_t table_used;
   std::uint64_t lane_words;    // of a lane's cells
   std::uint64_t shared_words;  // of metric_shared
+  Callback callbacks[kCallbacksMax];
+  std::uint32_t seen[shm::kMetricDescriptorsMax];  // the tick that observed the series last
   alignas(64) unsigned char tables[kTableBytes];
 };
 
@@ -60,6 +75,16 @@ bool grow_block_cells(ThreadBlock& block, std::uint32_t lane) noexcept;  // unde
 // The series with these attributes, made now unless the limit says overflow; kNoCell: none to be had.
 // `settled`: it will be the same for ever.
 Cell resolve(const detail::Instrument* instrument, const Attribute* attributes, std::size_t size, bool& settled) noexcept;
+
+// The same by way of the thread's cache. `block` may be null.
+Cell look_up(ThreadBlock* block, const detail::Instrument* instrument, const Attribute* attributes, std::size_t size) noexcept;
+
+InstrumentRecord& record_of(const detail::Instrument* instrument) noexcept;
+Registry* registry() noexcept;  // null: no memory
+
+// The opt-in thread that runs observables.
+bool start_ticking(std::uint32_t interval_ms) noexcept;
+void forget_ticking() noexcept;  // in a forked child
 
 // Said now, or at the end of init() where nobody knows yet whether anything may be said.
 void complain(const char* sentence) noexcept;

@@ -42,7 +42,11 @@ void count_invalid() noexcept { count(&shm::ProcessDynamic::metrics_invalid, g.m
 // True: calls may record. Else it was counted, or metrics are off.
 bool open_for_calls(ThreadBlock*& block, const shm::SegmentMap*& map) noexcept {
   block = tailrace_thread;
-  if (TAILRACE_UNLIKELY(block->control == nullptr)) {
+  if (TAILRACE_LIKELY(block->shared_cells_bytes != 0)) {  // this process has a segment, with room for metrics
+    map = &g.map;
+    return detail::metrics_on(block);
+  }
+  if (block->control == nullptr) {
     if (block == &off_block) return false;
     switch (g.mode.load(std::memory_order_acquire)) {
       case Mode::active: break;
@@ -216,6 +220,8 @@ bool matches(const CacheEntry& entry, std::uint32_t instrument, const std::uint6
   return difference == 0;
 }
 
+}  // namespace
+
 Cell look_up(ThreadBlock* block, const detail::Instrument* in, const Attribute* attributes, std::size_t size) noexcept {
   bool settled;
   if (size == 0) {
@@ -249,7 +255,6 @@ Cell look_up(ThreadBlock* block, const detail::Instrument* in, const Attribute* 
   return cell;
 }
 
-}  // namespace
 }  // namespace tailrace::shim
 
 using namespace tailrace;

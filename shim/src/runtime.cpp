@@ -69,6 +69,7 @@ void after_fork_in_child() noexcept {
   holds_metrics = false;
   trace_states_after_fork();
   activations_after_fork();
+  forget_ticking();
   if (base == nullptr) return;
   madvise(base, kAreaBytes, MADV_DONTNEED);
   if (g.map.base != nullptr) {

@@ -115,6 +115,7 @@ struct Settings {
   char runtime_dir[256];
   std::uint64_t threshold;    // of the root sampler
   bool parent_based;
+  std::uint32_t observe_interval_ms;
   std::uint32_t off_mask;  // bit s: nothing of signal s is recorded
   bool exponential_histograms;
   bool ratio;                 // neither all nor nothing: what is kept says how likely that was
@@ -168,6 +169,8 @@ struct Global {
   std::atomic<std::uint32_t> series;
   std::atomic<std::uint64_t> metrics_unrecorded;  // where there is no segment to count them in
   std::atomic<std::uint64_t> metrics_invalid;
+  std::atomic<std::uint32_t> ticking;  // the thread that runs observables now
+  std::atomic<std::uint64_t> callbacks_failed;
   char complaint[500];  // before init()
 };
 

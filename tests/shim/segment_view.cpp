@@ -307,6 +307,7 @@ class Reader {
     segment_.metrics_unrecorded = word(process + offsetof(shm::ProcessDynamic, metrics_unrecorded));
     segment_.metrics_invalid = word(process + offsetof(shm::ProcessDynamic, metrics_invalid));
     segment_.metrics_clamped = word(process + offsetof(shm::ProcessDynamic, metrics_clamped));
+    read_cells();
     const std::uint64_t table = g_.region(shm::RegionKind::metric_descriptors).offset;
     for (std::uint32_t i = 0; i < segment_.process.metrics_count; ++i) {
       Metric m;
@@ -325,12 +326,21 @@ class Reader {
       segment_.metrics.push_back(m);
     }
   }
-  void read_lane_words(Metric& m) {
+  // Only what the lanes say is committed.
+  void read_cells() {
     const std::uint64_t cells = g_.region(shm::RegionKind::metric_cells).offset;
     for (std::uint32_t lane = 0; lane < g_.lane_count; ++lane) {
       const std::uint64_t words = word(g_.lane_head(lane) + offsetof(shm::LaneHead, cell_words));
-      if (m.descriptor.cell >= words) continue;
-      const std::uint64_t bits = word(cells + std::uint64_t{lane} * shm::kLaneCellBytes + 8ull * m.descriptor.cell);
+      if (words == 0) continue;
+      const auto bytes = at(cells + std::uint64_t{lane} * shm::kLaneCellBytes, 8 * words);
+      cells_.emplace_back(bytes.size() / 8);
+      std::memcpy(cells_.back().data(), bytes.data(), bytes.size());
+    }
+  }
+  void read_lane_words(Metric& m) {
+    for (const auto& lane : cells_) {
+      if (m.descriptor.cell >= lane.size()) continue;
+      const std::uint64_t bits = lane[m.descriptor.cell];
       m.integer = static_cast<std::int64_t>(static_cast<std::uint64_t>(m.integer) + bits);
       m.real += real(bits);
     }
@@ -377,6 +387,7 @@ class Reader {
   shm::Geometry g_;
   shm::StringTable strings_{shm::kArenaBytesMax};
   Segment segment_;
+  std::vector<std::vector<std::uint64_t>> cells_;  // of the lanes that have any
   std::map<std::string, std::map<std::uint32_t, std::vector<Item>>> parts_;
 };
 

@@ -47,6 +47,7 @@ struct Config {
   bool logs = true;
   bool metrics = true;
   bool exponential_histograms = false;  // of histograms that do not say which kind they are
+  std::uint32_t observe_interval_ms = 0;  // a thread of its own runs observables so often; 0: call tick()
   bool quiet = false;  // nothing on standard error
 
   std::uint32_t attribute_count_limit = 128;
@@ -96,6 +97,7 @@ struct Stats {
   std::uint64_t metrics_unrecorded;  // calls that found no series: name in use otherwise, no room
   std::uint64_t metrics_invalid;     // NaN, infinite, negative where that cannot be: not recorded
   std::uint64_t metrics_clamped;     // beyond a histogram's range: in its last bucket
+  std::uint64_t callbacks_failed;    // of observables: threw
   std::uint32_t lanes_in_use;
   std::uint32_t lanes_used;
   Code mode;

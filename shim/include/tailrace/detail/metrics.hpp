@@ -14,6 +14,8 @@
 // Threads: any. In a signal handler: add() of a bound counter of integers. Failure: counted.
 #pragma once
 
+#include <new>
+
 #include <tailrace/detail/context.hpp>
 
 namespace tailrace {
@@ -135,6 +137,15 @@ TAILRACE_EXPORT void tailrace_record(const tailrace::detail::Instrument* instrum
 TAILRACE_EXPORT void tailrace_record_attributes(const tailrace::detail::Instrument* instrument, std::uint64_t bits,
                                                 const tailrace::Attribute* attributes, std::size_t size) noexcept;
 TAILRACE_EXPORT void tailrace_metric_invalid() noexcept;
+// Registers a callback: `run` says values by tailrace_observed() and returns false where it threw, `drop` ends
+// `state`. 0: refused, and dropped.
+TAILRACE_EXPORT std::uint64_t tailrace_observe(const tailrace::detail::InstrumentData* data,
+                                               bool (*run)(void* state, const tailrace::detail::Instrument* instrument),
+                                               void (*drop)(void* state), void* state) noexcept;
+TAILRACE_EXPORT void tailrace_unobserve(std::uint64_t id) noexcept;
+TAILRACE_EXPORT void tailrace_observed(const tailrace::detail::Instrument* instrument, std::uint64_t bits,
+                                       const tailrace::Attribute* attributes, std::size_t size) noexcept;
+TAILRACE_EXPORT std::uint32_t tailrace_tick() noexcept;
 }
 
 namespace tailrace {
@@ -337,7 +348,7 @@ TAILRACE_HIDDEN __attribute__((noinline)) inline bool record_own(const Instrumen
 }
 
 template <class T, bool Monotonic>
-class TAILRACE_HIDDEN BoundSum {
+class BoundSum {
  public:
   // Of integers: one add in memory, and safe in a signal handler.
   template <class V>
@@ -359,7 +370,7 @@ class TAILRACE_HIDDEN BoundSum {
 
 // Counter and UpDownCounter.
 template <class T, bool Monotonic>
-class TAILRACE_HIDDEN Sum {
+class Sum {
  public:
   using Bound = BoundSum<T, Monotonic>;
   TAILRACE_INLINE explicit Sum(const Instrument* instrument) noexcept : instrument_(instrument) {}
@@ -383,7 +394,7 @@ class TAILRACE_HIDDEN Sum {
     }
     tailrace_record_attributes(instrument_, bits_of<T>(value, Monotonic), attributes.data(), attributes.size());
   }
-  Bound bind(Attributes attributes = {}) const noexcept {
+  TAILRACE_HIDDEN Bound bind(Attributes attributes = {}) const noexcept {
     Bound bound;
     if constexpr (!kDisabled) {
       bound.instrument_ = instrument_;
@@ -397,7 +408,7 @@ class TAILRACE_HIDDEN Sum {
 };
 
 template <class T>
-class TAILRACE_HIDDEN BoundGauge {
+class BoundGauge {
  public:
   template <class V>
   TAILRACE_INLINE void set(V value) const noexcept {
@@ -414,7 +425,7 @@ class TAILRACE_HIDDEN BoundGauge {
 };
 
 template <class T>
-class TAILRACE_HIDDEN Gauge {
+class Gauge {
  public:
   using Bound = BoundGauge<T>;
   TAILRACE_INLINE explicit Gauge(const Instrument* instrument) noexcept : instrument_(instrument) {}
@@ -432,7 +443,7 @@ class TAILRACE_HIDDEN Gauge {
     if constexpr (kDisabled) return;
     tailrace_record_attributes(instrument_, bits_of<T>(value, false), attributes.data(), attributes.size());
   }
-  Bound bind(Attributes attributes = {}) const noexcept {
+  TAILRACE_HIDDEN Bound bind(Attributes attributes = {}) const noexcept {
     Bound bound;
     if constexpr (!kDisabled) {
       bound.instrument_ = instrument_;
@@ -446,7 +457,7 @@ class TAILRACE_HIDDEN Gauge {
 };
 
 template <class T>
-class TAILRACE_HIDDEN BoundHistogram {
+class BoundHistogram {
  public:
   template <class V>
   TAILRACE_INLINE void record(V value) const noexcept {
@@ -463,7 +474,7 @@ class TAILRACE_HIDDEN BoundHistogram {
 };
 
 template <class T>
-class TAILRACE_HIDDEN Histogram {
+class Histogram {
  public:
   using Bound = BoundHistogram<T>;
   TAILRACE_INLINE explicit Histogram(const Instrument* instrument) noexcept : instrument_(instrument) {}
@@ -481,7 +492,7 @@ class TAILRACE_HIDDEN Histogram {
     if constexpr (kDisabled) return;
     tailrace_record_attributes(instrument_, bits_of<T>(value, false), attributes.data(), attributes.size());
   }
-  Bound bind(Attributes attributes = {}) const noexcept {
+  TAILRACE_HIDDEN Bound bind(Attributes attributes = {}) const noexcept {
     Bound bound;
     if constexpr (!kDisabled) {
       bound.instrument_ = instrument_;
@@ -528,25 +539,25 @@ using Histogram = detail::Histogram<detail::Canonical<T>>;
 // The instrument of that name. Costs a look-up: keep it where calls are frequent. T: any integer, counted
 // in 64 bits, or floating point.
 template <class T, class N>
-Counter<T> counter(const N& name, const InstrumentOptions& options = {}) noexcept {
+TAILRACE_HIDDEN inline Counter<T> counter(const N& name, const InstrumentOptions& options = {}) noexcept {
   if constexpr (detail::kDisabled) return Counter<T>(nullptr);
   const detail::InstrumentData data = detail::instrument_data<T>(shm::MetricKind::counter, name, options);
   return Counter<T>(tailrace_instrument(&data));
 }
 template <class T, class N>
-UpDownCounter<T> up_down_counter(const N& name, const InstrumentOptions& options = {}) noexcept {
+TAILRACE_HIDDEN inline UpDownCounter<T> up_down_counter(const N& name, const InstrumentOptions& options = {}) noexcept {
   if constexpr (detail::kDisabled) return UpDownCounter<T>(nullptr);
   const detail::InstrumentData data = detail::instrument_data<T>(shm::MetricKind::up_down_counter, name, options);
   return UpDownCounter<T>(tailrace_instrument(&data));
 }
 template <class T, class N>
-Gauge<T> gauge(const N& name, const InstrumentOptions& options = {}) noexcept {
+TAILRACE_HIDDEN inline Gauge<T> gauge(const N& name, const InstrumentOptions& options = {}) noexcept {
   if constexpr (detail::kDisabled) return Gauge<T>(nullptr);
   const detail::InstrumentData data = detail::instrument_data<T>(shm::MetricKind::gauge, name, options);
   return Gauge<T>(tailrace_instrument(&data));
 }
 template <class T, class N>
-Histogram<T> histogram(const N& name, const HistogramOptions& options = {}) noexcept {
+TAILRACE_HIDDEN inline Histogram<T> histogram(const N& name, const HistogramOptions& options = {}) noexcept {
   if constexpr (detail::kDisabled) return Histogram<T>(nullptr);
   detail::InstrumentData data = detail::instrument_data<T>(shm::MetricKind::histogram, name, options);
   data.bounds = options.bounds.data();
@@ -558,6 +569,105 @@ Histogram<T> histogram(const N& name, const HistogramOptions& options = {}) noex
   data.aggregation = static_cast<std::uint8_t>(options.kind);
   if (options.negatives) data.flags |= shm::kMetricNegative;
   return Histogram<T>(tailrace_instrument(&data));
+}
+
+// What a callback of an observable is given: observe() says the value of a set of attributes. A counter's is
+// the total so far. Sets that a tick does not observe have no value until one does.
+template <class T>
+class Observer {
+ public:
+  TAILRACE_INLINE explicit Observer(const detail::Instrument* instrument) noexcept : instrument_(instrument) {}
+  template <class V>
+  TAILRACE_INLINE void observe(V value, Attributes attributes = {}) const noexcept {
+    if (monotonic() && detail::negative(value)) return tailrace_metric_invalid();
+    tailrace_observed(instrument_, detail::bits_of<detail::Canonical<T>>(value, monotonic()), attributes.data(), attributes.size());
+  }
+
+ private:
+  TAILRACE_INLINE bool monotonic() const noexcept { return instrument_->kind == static_cast<std::uint8_t>(shm::MetricKind::counter); }
+  const detail::Instrument* instrument_;
+};
+
+// The registration of a callback, ended with this object: afterwards the callback does not run any more. A
+// callback may end its own; ending another's waits until that has returned.
+class [[nodiscard]] Observation {
+ public:
+  Observation() noexcept = default;
+  TAILRACE_INLINE explicit Observation(std::uint64_t id) noexcept : id_(id) {}
+  TAILRACE_INLINE Observation(Observation&& other) noexcept : id_(other.id_) { other.id_ = 0; }
+  TAILRACE_INLINE Observation& operator=(Observation&& other) noexcept {
+    if (this != &other) {
+      end();
+      id_ = other.id_;
+      other.id_ = 0;
+    }
+    return *this;
+  }
+  TAILRACE_INLINE ~Observation() { end(); }
+  TAILRACE_INLINE void end() noexcept {
+    if constexpr (detail::kDisabled) return;
+    if (id_ != 0) tailrace_unobserve(id_);
+    id_ = 0;
+  }
+  bool registered() const noexcept { return id_ != 0; }
+
+ private:
+  std::uint64_t id_ = 0;
+};
+
+namespace detail {
+
+// An exception must not leave a callback through the library, which knows none.
+template <class T, class F>
+TAILRACE_HIDDEN inline bool run_callback(void* state, const Instrument* instrument) noexcept {
+  const Observer<T> observer(instrument);
+#if defined(__cpp_exceptions)
+  try {
+    (*static_cast<F*>(state))(observer);
+  } catch (...) {
+    return false;
+  }
+#else
+  (*static_cast<F*>(state))(observer);
+#endif
+  return true;
+}
+template <class F>
+TAILRACE_HIDDEN inline void drop_callback(void* state) noexcept {
+  delete static_cast<F*>(state);
+}
+
+template <class T, class N, class F>
+TAILRACE_HIDDEN inline Observation observe(shm::MetricKind kind, const N& name, F&& callback, const InstrumentOptions& options) noexcept {
+  if constexpr (kDisabled) return Observation();
+  using Callback = std::decay_t<F>;
+  auto* state = new (std::nothrow) Callback(std::forward<F>(callback));
+  if (state == nullptr) return Observation();
+  InstrumentData data = instrument_data<T>(kind, name, options);
+  data.flags |= shm::kMetricObservable;
+  return Observation(tailrace_observe(&data, run_callback<T, Callback>, drop_callback<Callback>, state));
+}
+
+}  // namespace detail
+
+// Observables: `callback`, which takes a const Observer<T>&, runs at each tick(). It allocates once, here.
+template <class T, class N, class F>
+TAILRACE_HIDDEN inline Observation observe_counter(const N& name, F&& callback, const InstrumentOptions& options = {}) noexcept {
+  return detail::observe<T>(shm::MetricKind::counter, name, std::forward<F>(callback), options);
+}
+template <class T, class N, class F>
+TAILRACE_HIDDEN inline Observation observe_up_down_counter(const N& name, F&& callback, const InstrumentOptions& options = {}) noexcept {
+  return detail::observe<T>(shm::MetricKind::up_down_counter, name, std::forward<F>(callback), options);
+}
+template <class T, class N, class F>
+TAILRACE_HIDDEN inline Observation observe_gauge(const N& name, F&& callback, const InstrumentOptions& options = {}) noexcept {
+  return detail::observe<T>(shm::MetricKind::gauge, name, std::forward<F>(callback), options);
+}
+
+// Runs the callbacks of all observables; how many ran. Nothing, while another thread does.
+TAILRACE_INLINE std::uint32_t tick() noexcept {
+  if constexpr (detail::kDisabled) return 0;
+  return tailrace_tick();
 }
 
 }  // namespace tailrace

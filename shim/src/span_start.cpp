@@ -15,15 +15,28 @@ std::uint64_t random_id(ThreadBlock* block) noexcept {
   return detail::mix(block->id_state, block->id_key);
 }
 
+// The tracestate of a root that was sampled by ratio: the same for as long as nobody changes the ratio.
+std::uint32_t threshold_alone(std::uint64_t threshold, TraceStateText& state) noexcept {
+  static std::atomic<std::uint32_t> last;
+  std::uint32_t handle = last.load(std::memory_order_relaxed);
+  if (read_trace_state(handle, state) && own_member(state.view()).threshold == threshold) return handle;
+  state.size = 0;
+  set_threshold(state, &threshold);
+  handle = keep_trace_state(state.view());
+  last.store(handle, std::memory_order_relaxed);
+  return handle;
+}
+
 struct Sampled {
   bool keep;
-  bool rewritten;  // the tracestate
   std::uint32_t tflags;
 };
 // Decides, and leaves in `state` what the span and its children carry: the threshold of this decision, or, of a
-// parent's that is followed, the one that came, unless it contradicts what it was said to have led to.
+// parent's that is followed, the one that came, unless it contradicts what it was said to have led to. `handle`: where
+// the text lives, 0 where it does not yet.
 // Source: rules of ProbabilitySampler; TraceIdRatioBased never had one algorithm, so R >= T is one that is legal.
-Sampled sample(const ContextEntry* parent, std::uint64_t trace_low, TraceStateText& state) noexcept {
+Sampled sample(const ContextEntry* parent, std::uint64_t trace_low, TraceStateText& state,
+               std::uint32_t& handle) noexcept {
   const Settings& settings = g.settings;
   const bool has_parent = parent != nullptr && parent->span_id != 0;
   const std::uint32_t tflags = has_parent ? parent->tflags & shm::kRandom : shm::kRandom;
@@ -33,14 +46,16 @@ Sampled sample(const ContextEntry* parent, std::uint64_t trace_low, TraceStateTe
   if (has_parent && settings.parent_based) {
     const bool keep = (parent->tflags & shm::kSampled) != 0;
     const bool contradicts = own.has_threshold && keep != (randomness >= own.threshold);
-    return {keep, contradicts && set_threshold(state, nullptr), tflags | (keep ? shm::kSampled : 0)};
+    if (contradicts && set_threshold(state, nullptr)) handle = 0;
+    return {keep, tflags | (keep ? shm::kSampled : 0)};
   }
   const std::uint64_t agents = g.map.control->hot.trace_threshold.load(std::memory_order_relaxed);
   const std::uint64_t threshold = agents > settings.threshold ? agents : settings.threshold;
   const bool keep = randomness >= threshold;
   const bool states = keep && (settings.ratio || own.has_threshold);
-  const bool rewritten = (states || own.has_threshold) && set_threshold(state, states ? &threshold : nullptr);
-  return {keep, rewritten, tflags | (keep ? shm::kSampled : 0)};
+  if (states && state.empty()) handle = threshold_alone(threshold, state);
+  else if ((states || own.has_threshold) && set_threshold(state, states ? &threshold : nullptr)) handle = 0;
+  return {keep, tflags | (keep ? shm::kSampled : 0)};
 }
 
 // The tracestate that a span starts from: given with it, else its parent's. `handle`: where that one lives.
@@ -127,12 +142,12 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
   TraceStateText trace_state;
   std::uint32_t state_handle = 0;
   if (parents_state != 0 || !options.trace_state.empty()) inherit(options, parents_state, trace_state, state_handle);
-  const Sampled sampled = sample(parent, ids[1], trace_state);
+  const Sampled sampled = sample(parent, ids[1], trace_state, state_handle);
   // Pinned until the span ends, so that its children and whoever injects it find it. Of a span with one, no end
   // is inlined.
   std::uint32_t pinned = 0;
   if (!trace_state.empty()) {
-    if (state_handle == 0 || sampled.rewritten) state_handle = keep_trace_state(trace_state.view());
+    if (state_handle == 0) state_handle = keep_trace_state(trace_state.view());
     pinned = pin_trace_state(state_handle);
   }
   const std::uint32_t context_flags = sampled.tflags | pinned << kFlagsTraceStateShift;

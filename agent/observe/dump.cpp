@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <ctime>
 #include <ostream>
 #include <utility>
@@ -13,9 +14,11 @@
 
 #include <tailrace/shm/ring.hpp>
 
+#include "agent/observe/metric_text.hpp"
 #include "agent/observe/segment_text.hpp"
 #include "shm/reader/counters.hpp"
 #include "shm/reader/geometry.hpp"
+#include "shm/reader/metrics.hpp"
 #include "shm/reader/slots.hpp"
 
 namespace tailrace::agent {
@@ -79,6 +82,7 @@ class Dump {
     print_process();
     print_strings();
     print_scopes();
+    print_metrics();
     print_lanes();
     for (std::uint32_t lane = 0; lane < geometry_.lane_count; ++lane) print_records(lane);
     print_slots();
@@ -252,6 +256,48 @@ class Dump {
       }
       line("  {} {}", i + 1, text_.items(bytes_of(*blob)));
     }
+  }
+
+  void print_metrics() {
+    SeriesTable table(geometry_);
+    const std::uint32_t count = table.limit(process_.metrics_count);
+    if (process_.metrics_count > geometry_.metrics_max) {
+      damage("{} series are more than the table's {}", process_.metrics_count, geometry_.metrics_max);
+    }
+    line("metrics: {} series of {}", count, geometry_.metrics_max);
+    for (std::uint32_t i = 0; i < count && i < options_.series; ++i) {
+      const auto words = source_.read(geometry_.metric_descriptor(i), sizeof(MetricDescriptor));
+      table.add(view(words).load_or_zero<MetricDescriptor>(0), strings_);
+      const Series* series = table.find(i);
+      if (series == nullptr) {
+        damage("series {}: {}", i, table.why_skipped());
+        continue;
+      }
+      line("  {} {} {}", i, series_text(*series, text_, strings_), value_of(*series));
+    }
+    if (count > options_.series) line("  … {} more", count - options_.series);
+  }
+
+  std::string value_of(const Series& series) {
+    if (series.in_lanes()) return number_text(series, lane_sum(series));
+    const auto bytes = source_.read(geometry_.shared_cell(series.cell), 8 * series.shared_words());
+    std::vector<std::uint64_t> words(series.shared_words());
+    for (std::size_t i = 0; i < words.size(); ++i) words[i] = view(bytes).load_or_zero<std::uint64_t>(8 * i);
+    if (series.is_histogram()) return histogram_text(series, words);
+    std::uint64_t value = 0;
+    return unmask(words[0], value) ? number_text(series, value) : "never set";
+  }
+
+  std::uint64_t lane_sum(const Series& series) const {
+    std::uint64_t integer = 0;
+    double real = 0;
+    for (std::uint32_t i = 0; i < geometry_.lane_count; ++i) {
+      if (lanes_[i].cell_words <= series.cell) continue;
+      const auto bytes = source_.read(geometry_.lane_cells(i) + std::uint64_t{8} * series.cell, 8);
+      integer += view(bytes).load_or_zero<std::uint64_t>(0);
+      real += view(bytes).load_or_zero<double>(0);
+    }
+    return series.real ? std::bit_cast<std::uint64_t>(real) : integer;
   }
 
   void print_lanes() {

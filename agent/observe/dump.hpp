@@ -21,6 +21,7 @@ struct DumpOptions {
   std::uint64_t records_per_lane = 100;  // the newest ones
   std::uint64_t spans = 1000;            // open spans in all
   std::uint64_t strings = 0;             // how many strings to list
+  std::uint64_t series = 1000;           // of metrics
 };
 
 int dump_segment(const std::string& path, const DumpOptions& options, std::ostream& out);

@@ -569,6 +569,72 @@ class SegmentBuilder {
 
 inline std::size_t builder_size(const BuilderOptions& options = {}) { return SegmentBuilder(options).size(); }
 
+// Every kind of series, a second one of an instrument, and the overflow series; two were never set.
+inline void fill_with_metrics(SegmentBuilder& b, std::uint16_t scope) {
+  const auto bits = [](double value) {
+    std::uint64_t word;
+    std::memcpy(&word, &value, sizeof word);
+    return word;
+  };
+  const std::uint32_t requests = b.intern("http.server.requests");
+  const std::uint32_t unit = b.intern("{request}");
+  const std::uint32_t what = b.intern("how many were answered");
+  const std::uint32_t milliseconds = b.intern("ms");
+  const auto route = [&b](std::string_view text) { return b.intern_blob(Items().string("http.route", text)); };
+  SeriesFields f{.name = requests, .unit = unit, .description = what, .attributes = route("/pay"), .scope = scope,
+                 .start = 5000001000ull};
+  const std::uint32_t first = b.series(f);
+  f.attributes = route("/basket");
+  f.instrument = first;
+  const std::uint32_t second = b.series(f);
+  f.attributes = b.intern_blob(Items().boolean("otel.metric.overflow", true));
+  f.flags = kMetricOverflow;
+  const std::uint32_t overflow = b.series(f);
+  b.lane_cell(0, b.descriptor(first).cell) = 5;
+  b.lane_cell(1, b.descriptor(first).cell) = 7;
+  b.lane_cell(b.options().lanes - 1, b.descriptor(second).cell) = 1;
+  b.lane_cell(0, b.descriptor(overflow).cell) = 2;
+  const std::uint32_t open = b.series({.name = b.intern("baskets.open"), .kind = MetricKind::up_down_counter,
+                                       .flags = kMetricReal});
+  b.lane_cell(0, b.descriptor(open).cell) = bits(1.5);
+  b.lane_cell(1, b.descriptor(open).cell) = bits(-4);
+  const std::uint32_t heap = b.series({.name = b.intern("heap"), .kind = MetricKind::gauge});
+  b.shared_cell(b.descriptor(heap).cell) = 4096 ^ kNeverSet;
+  b.series({.name = b.intern("temperature"), .kind = MetricKind::gauge, .flags = kMetricReal});
+  const std::uint32_t faults = b.series({.name = b.intern("page.faults"), .flags = kMetricObservable});
+  b.shared_cell(b.descriptor(faults).cell) = 77 ^ kNeverSet;
+  SeriesFields latency{.name = b.intern("latency"), .kind = MetricKind::histogram, .flags = kMetricReal,
+                       .unit = milliseconds};
+  latency.bounds = b.intern_bounds({0, 5, 10});
+  latency.buckets = 4;
+  const std::uint64_t at = b.descriptor(b.series(latency)).cell;
+  const std::uint32_t shard = b.descriptor(b.process().metrics_count.load() - 1).shard_words;
+  const auto word = [&b, at](std::uint32_t offset) -> std::uint64_t& {
+    return b.shared_cell(static_cast<std::uint32_t>(at) + offset);
+  };
+  word(0) = bits(7.5);  // shard 0: 0.5 and 7
+  word(1) = bits(0.5) ^ kNeverSet;
+  word(2) = bits(7) ^ kNeverSet;
+  word(5) = word(6) = 1;
+  word(4 * shard) = bits(12);  // the shared one: 12
+  word(4 * shard + 1) = word(4 * shard + 2) = bits(12) ^ kNeverSet;
+  word(4 * shard + 7) = 1;
+  SeriesFields size{.name = b.intern("size"), .kind = MetricKind::exponential_histogram, .flags = kMetricNegative};
+  size.buckets = 8;
+  size.first_index = -2;
+  size.scale = 1;
+  MetricDescriptor& d = b.descriptor(b.series(size));
+  b.shared_cell(d.cell) = 1;
+  b.shared_cell(d.cell + 1) = static_cast<std::uint64_t>(std::int64_t{-2}) ^ kNeverSet;
+  b.shared_cell(d.cell + 2) = 3 ^ kNeverSet;
+  b.shared_cell(d.cell + 3) = 1;          // 0
+  b.shared_cell(d.cell + 4 + 5) = 1;      // 3: (2^1.5, 2^2]
+  b.shared_cell(d.cell + 4 + 8 + 3) = 1;  // -2: (2^0.5, 2^1]
+  b.process().metrics_unrecorded.store(1);
+  b.process().metrics_invalid.store(2);
+  b.process().metrics_clamped.store(3);
+}
+
 // One of everything: blobs, scopes, each kind of record, each type of item, slots in each state, a lane
 // whose records pass the ring's end, counters. Lane 0: an ordinary thread; lane 1: across the end;
 // lane 2: empty but taken; the shared lane: one log.
@@ -662,6 +728,8 @@ inline void fill_with_everything(SegmentBuilder& b) {
   b.open_slot(b.pool_slot(2), make_span({.name = 0, .span_id = 0x44, .start = 5000008500ull, .end = 0},
                                         Items().string(kNameKey, "in the pool")));
   b.use_pool(2);
+
+  fill_with_metrics(b, scope);
 
   b.process().unlaned_dropped[0][1].store(2);
   b.process().doorbell.store(1);

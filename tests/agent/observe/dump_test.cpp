@@ -45,6 +45,35 @@ TEST_F(DumpTest, EmptySegmentIsPrinted) {
                             HasSubstr("agent none"), HasSubstr("traces  written 0")));
 }
 
+TEST_F(DumpTest, EverySeriesIsPrintedWithWhatItsCellsSay) {
+  shm::test::fill_with_metrics(segment, 0);
+  const std::string text = dump();
+  for (const char* wanted : {
+           "metrics: 9 series of 16\n",
+           "0 counter integer \"http.server.requests\" unit \"{request}\" {\"http.route\"=\"/pay\"} = 12\n",
+           "1 counter integer \"http.server.requests\" unit \"{request}\" {\"http.route\"=\"/basket\"} = 1\n",
+           "2 counter integer \"http.server.requests\" unit \"{request}\" overflow "
+           "{\"otel.metric.overflow\"=true} = 2\n",
+           "3 up-down counter real \"baskets.open\" = -2.5\n",
+           "4 gauge integer \"heap\" = 4096\n",
+           "5 gauge real \"temperature\" never set\n",
+           "6 observable counter integer \"page.faults\" = 77\n",
+           "7 histogram real \"latency\" unit \"ms\" count 3 sum 19.5 min 0.5 max 12, (0, 5]: 1, (5, 10]: 1, "
+           "(10, inf]: 1\n",
+           "8 exponential histogram integer \"size\" scale 1 count 3 sum 1 min -2 max 3 zero 1, "
+           "(2.82843, 4]: 1, [-2, -1.41421): 1\n",
+       }) {
+    EXPECT_THAT(text, HasSubstr(wanted));
+  }
+}
+
+TEST_F(DumpTest, ASeriesThatMakesNoSenseIsSaidAndTheOthersArePrinted) {
+  shm::test::fill_with_metrics(segment, 0);
+  segment.descriptor(4).kind = 9;
+  const std::string text = dump(1);
+  EXPECT_THAT(text, AllOf(HasSubstr("<series 4: its kind is unknown>"), HasSubstr("\"page.faults\" = 77")));
+}
+
 TEST_F(DumpTest, EverythingIsPrinted) {
   shm::test::fill_with_everything(segment);
   options.strings = 10;
@@ -95,6 +124,7 @@ TEST_F(DumpTest, NewerMinorVersionIsPrinted) {
   segment.identity().abi_minor = 9;
   segment.identity().header_size = 1024;
   segment.identity().regions[segment.identity().region_count - 1].kind = 50;
+  segment.process().metrics_count.store(0);  // their cells lay there
   EXPECT_THAT(dump(), AllOf(HasSubstr("1.9 (this program knows 1.0)"), HasSubstr("and 1 this program does not know"),
                             HasSubstr("SPAN normal \"pay\"")));
 }

@@ -163,6 +163,11 @@ Status Agent::open_directory_and_hold() {
                  human_bytes(found.bytes),
                  found.interrupted ? "; a transaction that was under way is completed" : "");
   }
+  if (!is_on_tmpfs(hold_path_)) {
+    spdlog::warn("hold {} is not on a tmpfs: what is recorded goes through a disk's cache and is written to it, which "
+                 "costs time and wears it; name a file on a tmpfs with --hold",
+                 hold_path_);
+  }
   if (found.size_kept) {
     spdlog::warn("hold {}: it is not empty, so it keeps its size and --hold-size waits for an agent that finds it "
                  "empty",

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pipeline/places.hpp"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -21,6 +23,11 @@ std::vector<std::string> candidate_directories() {
 }
 
 std::string hold_beside(const std::string& directory) { return directory + "/agent/hold"; }
+
+bool is_on_tmpfs(const std::string& path) {
+  struct statfs found {};
+  return ::statfs(path.c_str(), &found) != 0 || found.f_type == TMPFS_MAGIC || found.f_type == RAMFS_MAGIC;
+}
 
 Result<std::string> find_hold(const std::string& directory) {
   if (!directory.empty()) return hold_beside(directory);

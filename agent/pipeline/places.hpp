@@ -18,6 +18,9 @@ std::vector<std::string> candidate_directories();
 // The hold that belongs to a directory of segments.
 std::string hold_beside(const std::string& directory);
 
+// Whether that file's memory is a tmpfs's, or a ramfs's. An unreadable one is not said to be elsewhere.
+bool is_on_tmpfs(const std::string& path);
+
 // The hold of `directory`, or of the first candidate that has one.
 Result<std::string> find_hold(const std::string& directory);
 

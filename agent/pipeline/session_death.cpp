@@ -5,6 +5,9 @@
 // moves with each span's commit.
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include <spdlog/spdlog.h>
 
 #include "agent/pipeline/session.hpp"
 
@@ -19,12 +22,15 @@ PassResult Session::finish_dead(Pass& pass) {
   // Every lane is read: no part can come any more.
   complete_passes_ = pass_number_ + 1;
   PassResult result = join_parts(pass);
-  if (result.full) return result;
+  if (result.full && !evict_) return result;
   if (segment_->readable()) {
     result = report_open_spans(pass);
     if (!result.full) result = report_starts(pass);
     if (!result.full) result.full = !collect_last(pass);
-    if (result.full) return result;
+    if (result.full && !evict_) return result;
+  }
+  if (std::exchange(result.full, false)) {
+    spdlog::warn("{}: the hold has no room for the spans that it left open; they are not reported", describe());
   }
   do {
     if (!pass.begin(process_)) commit(pass);

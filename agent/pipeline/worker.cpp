@@ -24,6 +24,7 @@ constexpr auto kLongestSleep = milliseconds(250);  // a heartbeat a second, with
 constexpr auto kFullPause = milliseconds(5);
 constexpr auto kLongestBusySleep = milliseconds(8);
 constexpr std::uint64_t kNearlyEmptyPermille = 60;
+constexpr int kEvictionSteps = 3;  // what is left is booked, the aftermath, the file removed
 
 }  // namespace
 
@@ -169,7 +170,8 @@ void Worker::look_after_sessions() {
   if (const std::uint64_t bytes = evict_bytes_.exchange(0, std::memory_order_relaxed); bytes != 0) evict(bytes);
 }
 
-// Sessions stand in the order in which they came. Drained ones go first: nothing is lost by it.
+// Sessions stand in the order in which they came. Drained ones go first: nothing is lost by it. At once and to its end:
+// while the hold is full, the rounds of passes end at the first process that finds no room.
 void Worker::evict(std::uint64_t bytes) {
   std::uint64_t freed = 0;
   for (const bool drained : {true, false}) {
@@ -178,6 +180,7 @@ void Worker::evict(std::uint64_t bytes) {
       if (!session->dead() || session->drained() != drained) continue;
       freed += session->segment().memory_bytes();
       session->evict();
+      for (int step = 0; step < kEvictionSteps && !session->gone(); ++step) session->run_pass(pass_);
     }
   }
 }

@@ -4,7 +4,9 @@
 // an agent that is an ordinary user.
 #include <gtest/gtest.h>
 #include <pwd.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -111,6 +113,86 @@ TEST_F(BoundsTest, SegmentsOfDeadProcessesAreBoundedWhileNothingCanBeSent) {
   const agent::HoldStatus status = host_.status();
   expect_balanced(status);
   EXPECT_EQ(status.totals[0].delivered, 48'000u) << "they were drained before they were removed: nothing is lost";
+}
+
+TEST_F(BoundsTest, SegmentsThatAFullHoldCannotDrainAreEvictedAndBooked) {
+  host_.start_sink();
+  host_.stop_sink();
+  host_.start_agent({"--hold-size", "8MiB", "--dead-segments", "8MiB", "--workers", "1"});
+  // One that lives and whose records fill the hold: nobody else's can be drained from then on.
+  agent::ChildProcess living = host_.start_program("/bin/sh", {"-c", "exec " + victim("living 1 0 50 2000")});
+  EXPECT_TRUE(wait_until([&] { return host_.status().totals[0].in_lanes > 500; }, seconds(30)));
+  constexpr int kPrograms = 5;
+  for (int i = 0; i < kPrograms; ++i) {
+    agent::ChildProcess program =
+        host_.start_program("/bin/sh", {"-c", victim("dead-" + std::to_string(i) + " 2 10000 0 0")});
+    wait_for(program, seconds(20));
+  }
+  const auto evicted = [this] {
+    const agent::Ledger totals = host_.status().totals;
+    const auto reason = static_cast<std::size_t>(agent::DropReason::segment_evicted);
+    return totals[0].dropped[reason] + totals[1].dropped[reason];
+  };
+  EXPECT_TRUE(wait_until([&] { return evicted() > 0; }, seconds(30))) << "nothing was evicted";
+  std::uint64_t memory = 0;
+  EXPECT_TRUE(wait_until(
+      [&] {
+        memory = 0;
+        for (const auto& entry : fs::directory_iterator(host_.segments())) {
+          struct stat info {};
+          if (entry.path().extension() == ".seg" && ::stat(entry.path().c_str(), &info) == 0) {
+            memory += static_cast<std::uint64_t>(info.st_blocks) * 512;
+          }
+        }
+        return memory < (8u << 20) + (6u << 20);  // and what the living one has
+      },
+      seconds(30)))
+      << memory << " bytes of segments are left";
+  expect_balanced(host_.status());
+  living.signal(SIGKILL);
+  living.stop();
+  host_.start_sink();
+  ASSERT_TRUE(host_.wait_until_settled(seconds(60)));
+  const agent::HoldStatus status = host_.status();
+  expect_balanced(status);
+  std::uint64_t written = 0;
+  for (const agent::ServiceStatus& service : status.services) {
+    if (service.service.rfind("dead-", 0) == 0) written += service.ledger[0].written();
+  }
+  EXPECT_EQ(written, kPrograms * 20'000u) << "what was evicted was written all the same";
+  std::uint64_t delivered = 0;
+  for (const agent::SignalLedger& row : status.totals) {
+    EXPECT_EQ(row.written(), row.delivered + row.dropped_total());
+    EXPECT_EQ(row.unaccounted(), 0);
+    delivered += row.delivered;
+  }
+  EXPECT_EQ(host_.arrived().size(), delivered);
+}
+
+TEST_F(BoundsTest, AHoldThatIsNotOnATmpfsIsSaid) {
+  struct statfs here {};
+  ASSERT_EQ(::statfs("/tmp", &here), 0);
+  const bool disk = here.f_type != TMPFS_MAGIC;
+  char folder[] = "/tmp/tailrace-hold-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  host_.start_sink();
+  const auto said = [&](const std::string& hold) {
+    auto agent = agent::ChildProcess::start(TAILRACE_PROGRAM, {"agent", "--dir", host_.segments(), "--hold", hold},
+                                            agent::Captured::standard_error);
+    EXPECT_TRUE(agent.ok());
+    std::string words;
+    while (words.find("ready:") == std::string::npos) {
+      const auto line = agent->read_line(seconds(20));
+      if (!line) break;
+      words += *line + "\n";
+    }
+    agent->stop();
+    return words.find("is not on a tmpfs") != std::string::npos;
+  };
+  EXPECT_FALSE(said(host_.path() + "/hold/file"));
+  EXPECT_EQ(said(std::string(folder) + "/hold/file"), disk);
+  fs::remove_all(folder);
+  if (!disk) GTEST_SKIP() << "/tmp is a tmpfs here: where it is not said was seen, where it is said was not";
 }
 
 TEST_F(BoundsTest, SigtermDrainsAndSendsWhatIsLeft) {

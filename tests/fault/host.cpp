@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -185,6 +186,10 @@ void Host::start_agent(std::vector<std::string> options) {
   std::vector<std::string> arguments{"agent", "--dir", segments(), "--endpoint",
                                      "http://127.0.0.1:" + std::to_string(sink_port_)};
   arguments.insert(arguments.end(), options.begin(), options.end());
+  // What a test counts is what its programs record, unless it is about metrics.
+  if (std::find(options.begin(), options.end(), "--metric-interval") == options.end()) {
+    arguments.emplace_back("--no-process-metrics");
+  }
   auto agent = ChildProcess::start(TAILRACE_PROGRAM, arguments, Captured::standard_error);
   ASSERT_TRUE(agent.ok()) << agent.error().sentence;
   agent_.emplace(std::move(agent).value());

@@ -2,9 +2,11 @@
 #include "agent/viewer/api.hpp"
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <fmt/format.h>
 #include <memory>
+#include <utility>
 #include <unistd.h>
 
 #include "agent/viewer/otlp_reader.hpp"
@@ -106,6 +108,56 @@ Json json_of(const LogRow& row) {
           {"left_out", row.left_out}};
 }
 
+const char* metric_kind_name(MetricKind kind) noexcept {
+  switch (kind) {
+    case MetricKind::kGauge: return "gauge";
+    case MetricKind::kSum: return "sum";
+    case MetricKind::kHistogram: return "histogram";
+    case MetricKind::kExponential: return "exponential_histogram";
+    case MetricKind::kSummary: break;
+  }
+  return "summary";
+}
+
+// JSON has no NaN and no infinity.
+Json real_json(double value) {
+  if (std::isfinite(value)) {
+    return value;
+  }
+  return std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
+}
+
+Json json_of(const MetricRow& row) {
+  const MetricPoint& point = row.point;
+  Json json = {{"service", row.service},
+               {"scope", row.scope},
+               {"name", row.name},
+               {"unit", row.unit},
+               {"kind", metric_kind_name(point.kind)},
+               {"attributes", attributes_json(row.attributes, kMetricAttributes)},
+               {"time_unix_nano", nano_text(point.time_ns)}};
+  if (point.kind != MetricKind::kGauge && point.kind != MetricKind::kSummary) {
+    json["temporality"] = point.delta ? "delta" : "cumulative";
+  }
+  if (point.kind == MetricKind::kSum) {
+    json["monotonic"] = point.monotonic;
+  }
+  if (point.kind == MetricKind::kGauge || point.kind == MetricKind::kSum) {
+    json["value"] = point.no_value ? Json() : point.is_real ? real_json(point.real) : Json(point.integer);
+  } else {
+    json["count"] = point.count;
+    const std::array<std::pair<const char*, const std::optional<double>*>, 5> figures{
+        {{"sum", &point.sum}, {"min", &point.min}, {"max", &point.max}, {"p50", &point.p50}, {"p99", &point.p99}}};
+    for (const auto& [name, value] : figures) {
+      if (value->has_value()) {
+        json[name] = real_json(**value);
+      }
+    }
+  }
+  json["left_out"] = row.left_out;
+  return json;
+}
+
 }  // namespace
 
 std::size_t resident_bytes() {
@@ -134,7 +186,9 @@ std::string status_json(const ViewerState& state) {
   json["spans"] = counters_json(state.store.spans);
   json["logs"] = counters_json(state.store.logs);
   json["traces"] = {{"kept", state.store.traces_kept}, {"dropped", state.store.traces_dropped}};
-  json["metric_points"] = {{"received", state.receiver.metric_points}};
+  json["metric_points"] = {{"received", state.store.metric_points},
+                           {"series_kept", state.store.series_kept},
+                           {"series_dropped", state.store.series_dropped}};
   return dump_json(json);
 }
 
@@ -149,6 +203,11 @@ std::string trace_json(const Store& store, const TraceId& id) {
   return fmt::format("{{\"trace_id\":\"{}\",\"spans\":{},\"more\":{}}}", to_hex(id),
                      array_of(trace.spans, [](const SpanRow& row) { return json_of(row); }),
                      trace.more);
+}
+
+std::string metrics_json(const Store& store, std::size_t limit) {
+  return fmt::format("{{\"metrics\":{}}}",
+                     array_of(store.latest_metrics(limit, kMaxAnswerBytes), [](const MetricRow& row) { return json_of(row); }));
 }
 
 std::string logs_json(const Store& store, std::size_t limit, const TraceId* trace) {

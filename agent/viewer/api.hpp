@@ -6,6 +6,7 @@
 //   /api/status                        counters, memory, addresses
 //   /api/traces?limit=N                the traces that received a span last, newest start first
 //   /api/trace?id=HEX                  one trace with its spans
+//   /api/metrics?limit=N               the series that were updated last, by service and name
 //   /api/logs?limit=N[&trace_id=HEX]   logs in the order of arrival, newest first
 //
 // Pure functions of the store. Ownership: borrow what they are given. An answer is bounded:
@@ -41,6 +42,7 @@ struct ViewerState {
 [[nodiscard]] std::string status_json(const ViewerState& state);
 [[nodiscard]] std::string traces_json(const Store& store, std::size_t limit);
 [[nodiscard]] std::string trace_json(const Store& store, const TraceId& id);
+[[nodiscard]] std::string metrics_json(const Store& store, std::size_t limit);
 [[nodiscard]] std::string logs_json(const Store& store, std::size_t limit, const TraceId* trace);
 
 }  // namespace tailrace::agent::viewer

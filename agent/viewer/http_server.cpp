@@ -139,8 +139,17 @@ class HttpServer::Impl {
   void add_pages() {
     server_.Get("/", [this](const httplib::Request&, httplib::Response& response) {
       response.set_content(page_html(state_of_(), store_.recent_traces(kPageTraces),
+                                     store_.latest_metrics(kPageMetrics, kPageMetricBytes),
                                      store_.latest_logs(kPageLogs, kPageLogBytes)),
                            "text/html; charset=utf-8");
+    });
+    server_.Get("/trace", [this](const httplib::Request& request, httplib::Response& response) {
+      TraceId id{};
+      if (read_trace_id(request, response, "id", id)) {
+        response.set_content(trace_html(state_of_().otlp_authority, id, store_.spans_of(id, kMaxRows, kMaxAnswerBytes),
+                                        store_.latest_logs(kPageLogs, kPageLogBytes, &id)),
+                             "text/html; charset=utf-8");
+      }
     });
     server_.Get("/viewer.css", [](const httplib::Request&, httplib::Response& response) {
       response.set_content(std::string(kPageStyle), "text/css; charset=utf-8");
@@ -165,6 +174,12 @@ class HttpServer::Impl {
       TraceId id{};
       if (read_trace_id(request, response, "id", id)) {
         response.set_content(trace_json(store_, id), "application/json");
+      }
+    });
+    server_.Get("/api/metrics", [this](const httplib::Request& request, httplib::Response& response) {
+      std::size_t limit = 0;
+      if (read_limit(request, response, limit)) {
+        response.set_content(metrics_json(store_, limit), "application/json");
       }
     });
     server_.Get("/api/logs", [this](const httplib::Request& request, httplib::Response& response) {

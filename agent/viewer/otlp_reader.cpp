@@ -8,6 +8,7 @@
 
 #include <protozero/pbf_reader.hpp>
 
+#include "agent/viewer/metric_reader.hpp"
 #include "agent/viewer/otlp_value.hpp"
 
 namespace tailrace::agent::viewer {
@@ -271,6 +272,26 @@ void each_log(std::string_view request, Visit&& visit) {
   });
 }
 
+template <typename Visit>
+void each_metric(std::string_view request, Visit&& visit) {
+  each(data_view(request.data(), request.size()), 1, [&](data_view resource_metrics) {
+    const std::string_view service = service_of(resource_metrics);
+    each(resource_metrics, 2, [&](data_view scope_metrics) {
+      std::string_view scope_name;
+      each(scope_metrics, 1, [&](data_view scope) {
+        each(scope, 1, [&](data_view name) { scope_name = as_text(name); });
+      });
+      each(scope_metrics, 2, [&](data_view message) {
+        read_metric(message, [&](NewMetric& metric) {
+          metric.service = service;
+          metric.scope = scope_name;
+          visit(metric);
+        });
+      });
+    });
+  });
+}
+
 bool is_valid(const NewSpan& span) {
   return !is_none(span.trace_id) && !is_none(span.span_id);
 }
@@ -314,20 +335,11 @@ Result<ReadCounts> read_logs(std::string_view request, Store& store) {
   });
 }
 
-Result<ReadCounts> read_metrics(std::string_view request) {
+Result<ReadCounts> read_metrics(std::string_view request, Store& store) {
   return guarded("metrics", request.size(), [&] {
     ReadCounts counts;
-    each(data_view(request.data(), request.size()), 1, [&](data_view resource_metrics) {
-      each(resource_metrics, 2, [&](data_view scope_metrics) {
-        each(scope_metrics, 2, [&](data_view metric) {
-          // gauge, sum, histogram, exponential histogram, summary: each has its points in field 1.
-          for (const unsigned kind : {5u, 7u, 9u, 10u, 11u}) {
-            each(metric, kind,
-                 [&](data_view data) { each(data, 1, [&](data_view) { ++counts.records; }); });
-          }
-        });
-      });
-    });
+    each_metric(request, [&](const NewMetric&) { ++counts.records; });
+    each_metric(request, [&](const NewMetric& metric) { store.add(metric); });
     return counts;
   });
 }

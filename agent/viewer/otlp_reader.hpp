@@ -40,7 +40,7 @@ struct ReadCounts {
 
 [[nodiscard]] Result<ReadCounts> read_traces(std::string_view request, Store& store);
 [[nodiscard]] Result<ReadCounts> read_logs(std::string_view request, Store& store);
-[[nodiscard]] Result<ReadCounts> read_metrics(std::string_view request);  // counted, not kept
+[[nodiscard]] Result<ReadCounts> read_metrics(std::string_view request, Store& store);
 
 }  // namespace tailrace::agent::viewer
 

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/viewer/page.hpp"
 
-#include <algorithm>
-#include <array>
+#include <cmath>
 #include <fmt/format.h>
-#include <iterator>
+#include <string>
 
+#include "agent/viewer/otlp_value.hpp"
+#include "agent/viewer/page_parts.hpp"
 #include "agent/viewer/text.hpp"
 
 namespace tailrace::agent::viewer {
 namespace {
 
-constexpr std::size_t kShownBodyBytes = 400;
-constexpr std::size_t kShownIdDigits = 8;
+using Json = nlohmann::ordered_json;
 
-using Out = std::back_insert_iterator<std::string>;
+constexpr std::size_t kShownValueBytes = 200;
 
 void put_counter(Out out, std::string_view label, std::uint64_t value, std::string_view note,
                  bool warns = false) {
@@ -31,10 +31,12 @@ void put_counters(Out out, const ViewerState& state) {
   put_counter(out, "Spans received", spans.received,
               fmt::format("{} kept", format_count(spans.kept)));
   put_counter(out, "Logs received", logs.received, fmt::format("{} kept", format_count(logs.kept)));
-  put_counter(out, "Metric points", state.receiver.metric_points, "counted, not kept");
+  put_counter(out, "Metric points", state.store.metric_points,
+              fmt::format("{} series kept", format_count(state.store.series_kept)));
   put_counter(
-      out, "Dropped by budget", spans.dropped + logs.dropped,
-      fmt::format("{} spans, {} logs", format_count(spans.dropped), format_count(logs.dropped)));
+      out, "Dropped by budget", spans.dropped + logs.dropped + state.store.series_dropped,
+      fmt::format("{} spans, {} logs, {} series", format_count(spans.dropped), format_count(logs.dropped),
+                  format_count(state.store.series_dropped)));
   put_counter(out, "Refused", spans.rejected + state.receiver.refused_requests,
               fmt::format("{} spans, {} requests", format_count(spans.rejected),
                           format_count(state.receiver.refused_requests)),
@@ -44,21 +46,6 @@ void put_counters(Out out, const ViewerState& state) {
                  "<progress max=\"{}\" value=\"{}\"></progress><small>of {}</small></div>\n</dl>\n",
                  format_bytes(state.store.used_bytes), state.store.budget_bytes,
                  state.store.used_bytes, format_bytes(state.store.budget_bytes));
-}
-
-std::string time_element(std::uint64_t unix_ns) {
-  const std::string iso = format_iso(unix_ns);
-  return fmt::format("<time datetime=\"{}\" title=\"{}\">{}</time>", iso, iso,
-                     format_clock(unix_ns));
-}
-
-std::string trace_link(const TraceId& id) {
-  if (is_none(id)) {
-    return "<span class=\"faint\">–</span>";
-  }
-  const std::string hex = to_hex(id);
-  return fmt::format("<a class=\"id\" href=\"/api/trace?id={}\" title=\"{}\">{}…</a>", hex, hex,
-                     hex.substr(0, kShownIdDigits));
 }
 
 void put_trace(Out out, const TraceRow& row) {
@@ -95,41 +82,6 @@ void put_trace(Out out, const TraceRow& row) {
                  trace_link(row.trace_id));
 }
 
-struct Severity {
-  std::string_view name;
-  std::string_view style;
-};
-
-// OTLP: 1-4 trace, 5-8 debug, 9-12 info, 13-16 warn, 17-20 error, 21-24 fatal.
-Severity severity_of(std::uint8_t number) noexcept {
-  static constexpr std::array<Severity, 7> kSeverities{{{"–", "quiet"},
-                                                        {"TRACE", "quiet"},
-                                                        {"DEBUG", "quiet"},
-                                                        {"INFO", "info"},
-                                                        {"WARN", "warn"},
-                                                        {"ERROR", "error"},
-                                                        {"FATAL", "error"}}};
-  return kSeverities[std::min<std::size_t>((number + 3u) / 4u, kSeverities.size() - 1)];
-}
-
-void put_log(Out out, const LogRow& row) {
-  const Severity severity = severity_of(row.severity);
-  const std::string_view severity_text =
-      row.severity_text.empty() ? severity.name : row.severity_text;
-  const std::string_view body = clip_text(row.body, kShownBodyBytes);
-  const std::string event =
-      row.event_name.empty()
-          ? ""
-          : fmt::format("<span class=\"mark quiet\">{}</span>", escape_html(row.event_name));
-  fmt::format_to(
-      out,
-      "<tr><td>{}</td><td><span class=\"mark {}\">{}</span></td><td class=\"name\">{}</td>"
-      "<td class=\"body\">{}{}{}</td><td>{}</td></tr>\n",
-      time_element(row.time_ns), severity.style, escape_html(severity_text),
-      escape_html(row.service), event, escape_html(body), body.size() < row.body.size() ? "…" : "",
-      trace_link(row.trace_id));
-}
-
 void put_empty(Out out, std::string_view what, const std::string& otlp_authority) {
   fmt::format_to(
       out,
@@ -138,24 +90,80 @@ void put_empty(Out out, std::string_view what, const std::string& otlp_authority
       what, otlp_authority, otlp_authority);
 }
 
+// Whole numbers as they are, others with what a reader needs of them.
+std::string number_text(double value) {
+  return std::isfinite(value) ? fmt::format("{:.6g}", value) : std::isnan(value) ? "NaN" : value > 0 ? "∞" : "−∞";
+}
+
+std::string optional_text(const std::optional<double>& value) {
+  return value ? number_text(*value) : std::string("<span class=\"faint\">–</span>");
+}
+
+std::string_view kind_text(const MetricPoint& point) {
+  switch (point.kind) {
+    case MetricKind::kGauge: return "gauge";
+    case MetricKind::kSum: return point.monotonic ? "counter" : "up-down counter";
+    case MetricKind::kHistogram:
+    case MetricKind::kExponential: return "histogram";
+    case MetricKind::kSummary: break;
+  }
+  return "summary";
+}
+
+void put_metric(Out out, const MetricRow& row) {
+  const MetricPoint& point = row.point;
+  const bool plain = point.kind == MetricKind::kGauge || point.kind == MetricKind::kSum;
+  std::string value = "<span class=\"faint\">none</span>";
+  if (!point.no_value) {
+    value = !plain          ? fmt::format("{}", point.count)
+            : point.is_real ? number_text(point.real)
+                            : fmt::format("{}", point.integer);
+  }
+  std::string attributes;
+  const Json all = attributes_json(row.attributes, kMetricAttributes);
+  for (const auto& [key, held] : all.items()) {
+    attributes += fmt::format("<span class=\"attribute\"><b>{}</b> {}</span> ", escape_html(key),
+                              escape_html(clip_text(held.is_string() ? held.get<std::string>() : dump_json(held),
+                                                    kShownValueBytes)));
+  }
+  if (row.left_out > 0) attributes += "<span class=\"faint\">…</span>";
+  const std::string none;
+  fmt::format_to(out,
+                 "<tr><td class=\"name\">{}</td><td class=\"name\">{} <small>{}</small></td>"
+                 "<td><span class=\"mark quiet\">{}{}</span></td><td class=\"attributes\">{}</td>"
+                 "<td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>"
+                 "<td class=\"number\">{}</td><td>{}</td></tr>\n",
+                 escape_html(row.service), escape_html(row.name), escape_html(row.unit), kind_text(point),
+                 point.delta ? ", delta" : "", attributes, value, plain ? none : optional_text(point.sum),
+                 plain ? none : optional_text(point.p50), plain ? none : optional_text(point.p99),
+                 time_element(point.time_ns));
+}
+
+void put_metrics(Out out, const std::vector<MetricRow>& metrics, const StoreCounters& counters) {
+  fmt::format_to(out,
+                 "<div class=\"table\"><table id=\"metrics\">\n<thead><tr><th>Service</th><th>Metric</th><th>Kind</th>"
+                 "<th>Attributes</th><th class=\"number\">Value or count</th><th class=\"number\">Sum</th>"
+                 "<th class=\"number\" title=\"estimated from the buckets\">p50</th>"
+                 "<th class=\"number\" title=\"estimated from the buckets\">p99</th><th>Updated</th></tr></thead>\n"
+                 "<tbody>\n");
+  for (const MetricRow& row : metrics) {
+    put_metric(out, row);
+  }
+  fmt::format_to(out, "</tbody></table></div>\n");
+  if (metrics.size() < counters.series_kept) {
+    fmt::format_to(out, "<p class=\"faint\">{} of {} series, those updated last. <a href=\"/api/metrics?limit=10000\">"
+                   "More as JSON</a></p>\n", metrics.size(), format_count(counters.series_kept));
+  }
+}
+
 }  // namespace
 
 std::string page_html(const ViewerState& state, const std::vector<TraceRow>& traces,
-                      const std::vector<LogRow>& logs) {
+                      const std::vector<MetricRow>& metrics, const std::vector<LogRow>& logs) {
   std::string html;
   html.reserve(std::size_t{64} << 10);
   const Out out(html);
-  fmt::format_to(out,
-                 "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                 "<meta name=\"color-scheme\" content=\"light dark\">\n"
-                 "<title>Tailrace viewer</title>\n<link rel=\"stylesheet\" href=\"/viewer.css\">\n"
-                 "<noscript><meta http-equiv=\"refresh\" content=\"3\"></noscript>\n"
-                 "<script src=\"/viewer.js\" defer></script>\n</head>\n<body>\n"
-                 "<header><h1>Tailrace <span>viewer</span></h1>\n"
-                 "<p>OTLP/gRPC <code>{}</code><span id=\"state\" "
-                 "role=\"status\"></span></p></header>\n<main>\n",
-                 state.otlp_authority);
+  put_head(out, "Tailrace viewer", state.otlp_authority, true);
   put_counters(out, state);
 
   fmt::format_to(out, "<section><h2>Recent traces</h2>\n");
@@ -172,23 +180,22 @@ std::string page_html(const ViewerState& state, const std::vector<TraceRow>& tra
     }
     fmt::format_to(out, "</tbody></table></div>\n");
   }
+  fmt::format_to(out, "</section>\n<section><h2>Latest metrics</h2>\n");
+  if (metrics.empty()) {
+    put_empty(out, "metrics", state.otlp_authority);
+  } else {
+    put_metrics(out, metrics, state.store);
+  }
   fmt::format_to(out, "</section>\n<section><h2>Latest logs</h2>\n");
   if (logs.empty()) {
     put_empty(out, "logs", state.otlp_authority);
   } else {
-    fmt::format_to(
-        out,
-        "<div class=\"table\"><table id=\"logs\">\n<thead><tr><th>Time</th><th>Severity</th>"
-        "<th>Service</th><th>Message</th><th>Trace</th></tr></thead>\n<tbody>\n");
-    for (const LogRow& row : logs) {
-      put_log(out, row);
-    }
-    fmt::format_to(out, "</tbody></table></div>\n");
+    put_log_table(out, logs);
   }
-  fmt::format_to(out,
-                 "</section>\n</main>\n<footer>As JSON: <a href=\"/api/traces\">traces</a> · "
-                 "<a href=\"/api/logs\">logs</a> · <a "
-                 "href=\"/api/status\">status</a></footer>\n</body>\n</html>\n");
+  fmt::format_to(out, "</section>\n");
+  put_foot(out,
+           "<a href=\"/api/traces\">traces</a> · <a href=\"/api/metrics\">metrics</a> · "
+           "<a href=\"/api/logs\">logs</a> · <a href=\"/api/status\">status</a>");
   return html;
 }
 

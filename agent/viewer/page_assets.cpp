@@ -68,6 +68,36 @@ td small, .faint { color: var(--soft); }
 .mark.warn, .mark.unfinished { background: var(--amber-ground); color: var(--amber); }
 .mark.info { background: var(--blue-ground); color: var(--blue); }
 .empty { margin: 0; padding: 1.4rem 1rem; color: var(--soft); background: var(--card); border: 1px dashed var(--line); border-radius: .5rem; }
+h1 a, h1 a:hover { color: inherit; text-decoration: none; }
+:focus-visible { outline: 2px solid var(--water); outline-offset: 2px; border-radius: .2rem; }
+td.attributes { white-space: normal; overflow-wrap: anywhere; max-width: 24rem; }
+.attribute { margin-right: .5rem; }
+.attribute b, .attributes dt { font-weight: 500; color: var(--soft); }
+.waterfall { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; overflow-x: auto; }
+.waterfall summary, .axis {
+  display: grid; grid-template-columns: minmax(12rem, 26rem) 8rem minmax(14rem, 1fr) 6rem; gap: .8rem; align-items: center;
+  padding: .2rem .8rem; min-width: 44rem;
+}
+.axis { color: var(--soft); font-size: .82rem; border-bottom: 1px solid var(--line); }
+.axis .ticks { display: flex; justify-content: space-between; }
+.axis i { font-style: normal; }
+.waterfall summary { cursor: pointer; list-style: none; }
+.waterfall summary::-webkit-details-marker { display: none; }
+.waterfall summary:hover, .waterfall details[open] > summary { background: var(--grey-ground); }
+.waterfall .name, .waterfall .service { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; unicode-bidi: isolate; }
+.waterfall .name .mark { margin: 0 0 0 .5rem; }
+.waterfall .service { color: var(--soft); font-size: .88rem; }
+.waterfall .number, .axis .number { text-align: right; font-variant-numeric: tabular-nums; }
+.bar { display: block; width: 100%; height: 1rem; background: var(--grey-ground); border-radius: .2rem; }
+.bar .fine { fill: var(--water); }
+.bar .failed { fill: var(--red); }
+.bar .open { fill: var(--amber-ground); stroke: var(--amber); stroke-width: 2; stroke-dasharray: 6 3; vector-effect: non-scaling-stroke; }
+.bar .event { fill: var(--ink); }
+.detail { padding: .4rem .8rem .8rem 1.6rem; border-bottom: 1px solid var(--line); }
+.detail p { margin: .4rem 0 0; }
+dl.attributes { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .3rem 0 0; }
+dl.attributes dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; unicode-bidi: isolate; }
+.d1{padding-left:0.9rem}.d2{padding-left:1.8rem}.d3{padding-left:2.7rem}.d4{padding-left:3.6rem}.d5{padding-left:4.5rem}.d6{padding-left:5.4rem}.d7{padding-left:6.3rem}.d8{padding-left:7.2rem}.d9{padding-left:8.1rem}.d10{padding-left:9.0rem}.d11{padding-left:9.9rem}.d12{padding-left:10.8rem}.d13{padding-left:11.7rem}.d14{padding-left:12.6rem}.d15{padding-left:13.5rem}.d16{padding-left:14.4rem}.d17{padding-left:15.3rem}.d18{padding-left:16.2rem}.d19{padding-left:17.1rem}.d20{padding-left:18.0rem}.d21{padding-left:18.9rem}.d22{padding-left:19.8rem}.d23{padding-left:20.7rem}.d24{padding-left:21.6rem}
 footer { margin-top: 2rem; color: var(--soft); font-size: .88rem; }
 )css";
 

@@ -143,7 +143,6 @@ class Receiver::Impl {
     counters.metric_requests = metric_requests_.load(std::memory_order_relaxed);
     counters.refused_requests = refused_requests_.load(std::memory_order_relaxed);
     counters.request_bytes = request_bytes_.load(std::memory_order_relaxed);
-    counters.metric_points = metric_points_.load(std::memory_order_relaxed);
     return counters;
   }
 
@@ -287,13 +286,7 @@ class Receiver::Impl {
 
   Result<ReadCounts> take_traces(std::string_view request) { return read_traces(request, store_); }
   Result<ReadCounts> take_logs(std::string_view request) { return read_logs(request, store_); }
-  Result<ReadCounts> take_metrics(std::string_view request) {
-    Result<ReadCounts> counts = read_metrics(request);
-    if (counts) {
-      count(metric_points_, counts->records);
-    }
-    return counts;
-  }
+  Result<ReadCounts> take_metrics(std::string_view request) { return read_metrics(request, store_); }
 
   struct Signal {
     std::string_view path;
@@ -341,7 +334,6 @@ class Receiver::Impl {
   Counter metric_requests_{0};
   Counter refused_requests_{0};
   Counter request_bytes_{0};
-  Counter metric_points_{0};
 };
 
 Receiver::Receiver(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -32,7 +32,6 @@ struct ReceiverCounters {
   std::uint64_t metric_requests = 0;
   std::uint64_t refused_requests = 0;  // answered with an error
   std::uint64_t request_bytes = 0;     // accepted, inflated
-  std::uint64_t metric_points = 0;
 };
 
 class Receiver {

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,48 @@ struct NewLog {
   std::string_view event_name;
   std::string_view body;
   std::string_view detail;
+};
+
+enum class MetricKind : std::uint8_t { kGauge, kSum, kHistogram, kExponential, kSummary };
+
+// The latest point of a series. p50 and p99 are estimates from buckets, or a summary's own.
+struct MetricPoint {
+  MetricKind kind = MetricKind::kGauge;
+  bool monotonic = false;  // a sum
+  bool delta = false;      // since the point before, not since the start
+  bool is_real = false;    // gauge, sum
+  bool no_value = false;   // the series ended
+  std::uint64_t time_ns = 0;
+  std::int64_t integer = 0;
+  double real = 0;
+  std::uint64_t count = 0;
+  std::optional<double> sum;
+  std::optional<double> min;
+  std::optional<double> max;
+  std::optional<double> p50;
+  std::optional<double> p99;
+};
+
+// `attributes` are KeyValue fields number kMetricAttributes, one after another.
+inline constexpr unsigned kMetricAttributes = 1;
+struct NewMetric {
+  std::string_view service;
+  std::string_view scope;
+  std::string_view name;
+  std::string_view unit;
+  std::string_view attributes;
+  std::uint32_t left_out = 0;
+  MetricPoint point;
+};
+
+struct MetricRow {
+  std::string service;
+  std::string scope;
+  std::string name;
+  std::string unit;
+  std::string attributes;
+  std::uint32_t left_out = 0;
+  MetricPoint point;
 };
 
 struct TraceRow {

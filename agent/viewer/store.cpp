@@ -47,9 +47,9 @@ static_assert(sizeof(SpanRecord) + kMaxServiceBytes + kMaxNameBytes + kMaxDetail
 static_assert(sizeof(LogRecord) + kMaxServiceBytes + kMaxSeverityTextBytes + kMaxEventNameBytes +
                   kMaxBodyBytes + kMaxDetailBytes <=
               ChunkLog::kMaxRecordBytes);
-// The smallest budget has room for the table and a chunk of each signal beside the one being
+// The smallest budget has room for the tables and a chunk of each signal beside the one being
 // opened.
-static_assert(kMinBudgetBytes / 8 + 3 * ChunkLog::kChunkBytes <= kMinBudgetBytes);
+static_assert(kMinBudgetBytes / 4 + 3 * ChunkLog::kChunkBytes <= kMinBudgetBytes);
 
 template <typename Record>
 Record read_record(const char* at) noexcept {
@@ -83,19 +83,23 @@ std::string_view fitting_detail(std::string_view detail, std::uint32_t& left_out
 }  // namespace
 
 Store::Store(std::size_t budget_bytes)
-    : budget_bytes_(std::max(budget_bytes, kMinBudgetBytes)), traces_(budget_bytes_ / 8) {
+    : budget_bytes_(std::max(budget_bytes, kMinBudgetBytes)), traces_(budget_bytes_ / 8), metrics_(budget_bytes_ / 8) {
   counters_.budget_bytes = budget_bytes_;
 }
 
 std::size_t Store::claimed_bytes() const noexcept {
-  return traces_.bytes() + span_log_.bytes() + log_log_.bytes();
+  return traces_.bytes() + span_log_.bytes() + log_log_.bytes() + metrics_.bytes();
 }
 
 bool Store::make_room(const ChunkLog& log, std::size_t record_bytes) {
   if (!log.needs_chunk(record_bytes)) {
     return true;
   }
-  while (claimed_bytes() + ChunkLog::kChunkBytes > budget_bytes_) {
+  return keep_within(budget_bytes_ - ChunkLog::kChunkBytes);
+}
+
+bool Store::keep_within(std::size_t bytes) {
+  while (claimed_bytes() > bytes) {
     if (span_log_.empty() && log_log_.empty()) {
       return false;
     }
@@ -106,6 +110,13 @@ bool Store::make_room(const ChunkLog& log, std::size_t record_bytes) {
     }
   }
   return true;
+}
+
+void Store::add(const NewMetric& metric) {
+  const std::lock_guard lock(mutex_);
+  ++counters_.metric_points;
+  metrics_.add(metric);
+  keep_within(budget_bytes_);
 }
 
 void Store::add(const NewSpan& span) {
@@ -370,11 +381,18 @@ std::vector<LogRow> Store::latest_logs(std::size_t limit, std::size_t max_bytes,
   return rows;
 }
 
+std::vector<MetricRow> Store::latest_metrics(std::size_t limit, std::size_t max_bytes) const {
+  const std::lock_guard lock(mutex_);
+  return metrics_.rows(limit, max_bytes);
+}
+
 StoreCounters Store::counters() const {
   const std::lock_guard lock(mutex_);
   StoreCounters counters = counters_;
   counters.traces_kept = traces_.size();
-  counters.used_bytes = traces_.touched_bytes() + span_log_.bytes() + log_log_.bytes();
+  counters.used_bytes = traces_.touched_bytes() + span_log_.bytes() + log_log_.bytes() + metrics_.bytes();
+  counters.series_kept = metrics_.size();
+  counters.series_dropped = metrics_.dropped();
   return counters;
 }
 

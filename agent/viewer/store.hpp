@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Store: the last traces and logs, in a byte budget.
+// Store: the last traces and logs and the latest metrics, in a byte budget.
 //
 // Spans and logs each lie in a ChunkLog in the order of their arrival. When the next chunk would
 // exceed the budget, the oldest chunk of whichever log holds more is dropped: one signal alone may
 // use everything, and a flood of one cannot push the other below half. A trace is an entry in a
 // fixed table (an eighth of the budget) that chains its spans; it lives as long as one of its spans
-// does. A full table drops the trace that was quiet for longest.
+// does. A full table drops the trace that was quiet for longest. Of metrics the latest point of each series
+// is kept, in an eighth of the budget at most.
 //
 //   received = rejected + kept + dropped, for spans and for logs, at every moment.
 //
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "agent/viewer/chunk_log.hpp"
+#include "agent/viewer/metric_table.hpp"
 #include "agent/viewer/record.hpp"
 #include "agent/viewer/trace_table.hpp"
 
@@ -37,6 +39,9 @@ inline constexpr std::size_t kMaxBodyBytes = std::size_t{16} << 10;
 // it.
 inline constexpr std::size_t kMaxDetailBytes = std::size_t{64} << 10;
 
+inline constexpr std::size_t kMaxUnitBytes = 64;
+inline constexpr std::size_t kMaxMetricAttributeBytes = std::size_t{4} << 10;
+
 inline constexpr std::size_t kMinBudgetBytes = std::size_t{1} << 20;
 
 struct SignalCounters {
@@ -51,6 +56,9 @@ struct StoreCounters {
   SignalCounters logs;
   std::uint64_t traces_kept = 0;
   std::uint64_t traces_dropped = 0;  // no span of it left
+  std::uint64_t metric_points = 0;   // received
+  std::uint64_t series_kept = 0;
+  std::uint64_t series_dropped = 0;  // by their part of the budget
   std::size_t budget_bytes = 0;
   std::size_t used_bytes = 0;
 };
@@ -62,6 +70,7 @@ class Store {
 
   void add(const NewSpan& span);
   void add(const NewLog& log);
+  void add(const NewMetric& metric);
   void count_rejected_spans(std::uint64_t count);
 
   // The `limit` traces that received a span last, in the order of their start, newest first.
@@ -75,6 +84,9 @@ class Store {
   [[nodiscard]] std::vector<LogRow> latest_logs(std::size_t limit, std::size_t max_bytes,
                                                 const TraceId* trace = nullptr) const;
 
+  // The series that were updated last, by service and name.
+  [[nodiscard]] std::vector<MetricRow> latest_metrics(std::size_t limit, std::size_t max_bytes) const;
+
   [[nodiscard]] StoreCounters counters() const;
 
  private:
@@ -82,6 +94,7 @@ class Store {
 
   [[nodiscard]] std::size_t claimed_bytes() const noexcept;  // with the whole table
   bool make_room(const ChunkLog& log, std::size_t record_bytes);
+  bool keep_within(std::size_t bytes);
   void drop_oldest_spans();
   void drop_oldest_logs();
   void drop_quietest_trace();
@@ -93,6 +106,7 @@ class Store {
   TraceTable traces_;
   ChunkLog span_log_;
   ChunkLog log_log_;
+  MetricTable metrics_;
   StoreCounters counters_;
 };
 

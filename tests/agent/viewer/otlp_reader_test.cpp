@@ -226,7 +226,7 @@ TEST_F(ViewerReader, CountsMetricPointsOfEveryKind) {
   scope->add_metrics()->mutable_histogram()->add_data_points();
   scope->add_metrics()->mutable_exponential_histogram()->add_data_points();
   scope->add_metrics()->mutable_summary()->add_data_points();
-  const auto counts = read_metrics(request.SerializeAsString());
+  const auto counts = read_metrics(request.SerializeAsString(), store_);
   ASSERT_TRUE(counts.ok());
   EXPECT_EQ(counts->records, 6u);
 }
@@ -235,7 +235,7 @@ TEST_F(ViewerReader, CountsMetricPointsOfEveryKind) {
 TEST_F(ViewerReader, EmptyRequestsAreWelcome) {
   EXPECT_EQ(read_traces("", store_)->records, 0u);
   EXPECT_EQ(read_logs("", store_)->records, 0u);
-  EXPECT_EQ(read_metrics("")->records, 0u);
+  EXPECT_EQ(read_metrics("", store_)->records, 0u);
 }
 
 TEST_F(ViewerReader, AMalformedRequestLeavesNothingBehind) {
@@ -300,7 +300,7 @@ TEST_F(ViewerReader, AnyBytesAreReadOrRefusedWithoutHarm) {
     }
     static_cast<void>(read_traces(bytes, store_).ok());
     static_cast<void>(read_logs(bytes, store_).ok());
-    static_cast<void>(read_metrics(bytes).ok());
+    static_cast<void>(read_metrics(bytes, store_).ok());
     if (i % 300 == 0) {
       for (const TraceRow& row : store_.recent_traces(20)) {
         static_cast<void>(trace_json(store_, row.trace_id));

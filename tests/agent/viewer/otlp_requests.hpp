@@ -66,6 +66,28 @@ inline ProtoLog* add_log(LogRequest& request, const std::string& body,
   return log;
 }
 
+inline opentelemetry::proto::metrics::v1::Metric* add_metric(MetricRequest& request, const std::string& name,
+                                                             const std::string& unit,
+                                                             const std::string& service = "shop") {
+  if (request.resource_metrics_size() == 0) {
+    auto* resource_metrics = request.add_resource_metrics();
+    set_service(resource_metrics->mutable_resource(), service);
+    resource_metrics->add_scope_metrics()->mutable_scope()->set_name("scope");
+  }
+  auto* metric = request.mutable_resource_metrics(0)->mutable_scope_metrics(0)->add_metrics();
+  metric->set_name(name);
+  metric->set_unit(unit);
+  return metric;
+}
+
+// Of a span, event, log or data point.
+template <typename Message>
+void add_attribute(Message* message, const std::string& key, const std::string& value) {
+  auto* attribute = message->add_attributes();
+  attribute->set_key(key);
+  attribute->mutable_value()->set_string_value(value);
+}
+
 inline const std::string kTraceA(16, '\xA1');
 inline const std::string kTraceB(16, '\xB2');
 inline const std::string kSpan1(8, '\x01');

@@ -25,6 +25,7 @@ TEST_F(ViewerPage, AnEmptyViewerSaysHowToFillIt) {
   const std::string page = get("/");
   EXPECT_NE(page.find("No traces yet"), std::string::npos);
   EXPECT_NE(page.find("No logs yet"), std::string::npos);
+  EXPECT_NE(page.find("No metrics yet"), std::string::npos);
   EXPECT_NE(page.find("http://" + viewer_->otlp_authority()), std::string::npos);
 }
 
@@ -77,9 +78,127 @@ TEST_F(ViewerPage, WhatComesFromOutsideIsTextAndNotMarkup) {
   EXPECT_EQ(get_json("/api/traces")["traces"][0]["name"], attack);
 }
 
+TEST_F(ViewerPage, ShowsTheLatestMetrics) {
+  MetricRequest request;
+  auto* sum = add_metric(request, "http.requests", "{request}")->mutable_sum();
+  sum->set_is_monotonic(true);
+  auto* point = sum->add_data_points();
+  point->set_as_int(12345);
+  point->set_time_unix_nano(kStartNs);
+  add_attribute(point, "method", "GET");
+  auto* histogram = add_metric(request, "http.duration", "ms")->mutable_histogram()->add_data_points();
+  histogram->set_count(10);
+  histogram->set_sum(75);
+  for (const double bound : {5.0, 10.0}) histogram->add_explicit_bounds(bound);
+  for (const std::uint64_t count : {0u, 10u, 0u}) histogram->add_bucket_counts(count);
+  ASSERT_TRUE(otlp_->send(request).ok());
+
+  const std::string page = get("/");
+  for (const char* shown : {"http.requests", "{request}", ">12345<", "<b>method</b> GET", "counter", "http.duration",
+                            ">10<", ">75<", ">7.5<", ">9.95<", "2 series kept", "2023-11-14T22:13:20.000000000Z"}) {
+    EXPECT_NE(page.find(shown), std::string::npos) << shown;
+  }
+  const Json rows = get_json("/api/metrics")["metrics"];
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0]["name"], "http.duration");
+  EXPECT_EQ(rows[0]["p50"], 7.5);
+  EXPECT_EQ(rows[1]["value"], 12345);
+  EXPECT_EQ(rows[1]["attributes"]["method"], "GET");
+  EXPECT_EQ(get_json("/api/metrics?limit=1")["metrics"].size(), 1u);
+  EXPECT_EQ(get_json("/api/status")["metric_points"]["series_kept"], 2);
+}
+
+TEST_F(ViewerPage, ATraceIsDrawnAsAWaterfall) {
+  TraceRequest traces;
+  ProtoSpan* root = add_span(traces, kTraceA, kSpan1, "GET /cart", "shop");
+  root->set_end_time_unix_nano(kStartNs + 4'000'000);
+  ProtoSpan* child = add_span(traces, kTraceA, kSpan2, "query");
+  child->set_parent_span_id(kSpan1);
+  child->set_start_time_unix_nano(kStartNs + 1'000'000);
+  child->set_end_time_unix_nano(kStartNs + 2'000'000);
+  child->mutable_status()->set_code(opentelemetry::proto::trace::v1::Status::STATUS_CODE_ERROR);
+  child->mutable_status()->set_message("no such table");
+  add_attribute(child, "db.system", "postgresql");
+  auto* event = child->add_events();
+  event->set_name("retry");
+  event->set_time_unix_nano(kStartNs + 1'500'000);
+  ProtoSpan* orphan = add_span(traces, kTraceA, std::string(8, '\x03'), "left open");
+  orphan->set_parent_span_id(std::string(8, '\x77'));
+  auto* mark = orphan->add_attributes();
+  mark->set_key("tailrace.span.incomplete");
+  mark->mutable_value()->set_bool_value(true);
+  ASSERT_TRUE(otlp_->send(traces).ok());
+  LogRequest logs;
+  add_log(logs, "cart is empty")->set_trace_id(kTraceA);
+  add_log(logs, "of another trace")->set_trace_id(kTraceB);
+  ASSERT_TRUE(otlp_->send(logs).ok());
+
+  const std::string id = "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1";
+  EXPECT_NE(get("/").find("href=\"/trace?id=" + id + "\""), std::string::npos);
+  const std::string page = get("/trace?id=" + id);
+  for (const char* shown :
+       {"3 spans over 4.00 ms", "class=\"name d0\">GET /cart", "class=\"name d1\">query",
+        // A quarter of the root's time, from a quarter on.
+        "<rect class=\"failed\" x=\"250.00\" y=\"2\" width=\"250.00\"", "<rect class=\"event\" x=\"375.00\"",
+        "<rect class=\"fine\" x=\"0.00\" y=\"2\" width=\"1000.00\"", "<rect class=\"open\"", "no such table",
+        "<dt>db.system</dt><dd>postgresql</dd>", "<b>retry</b> at 500.0 µs", "unfinished", "no parent",
+        "cart is empty", "/api/trace?id="}) {
+    EXPECT_NE(page.find(shown), std::string::npos) << shown;
+  }
+  EXPECT_EQ(page.find("of another trace"), std::string::npos);
+  EXPECT_EQ(page.find("style="), std::string::npos);
+  EXPECT_EQ(page.find("<script"), std::string::npos);
+  EXPECT_NE(get("/trace?id=00000000000000000000000000000001").find("No span of this trace"), std::string::npos);
+  const auto bad = http_->Get("/trace?id=<script>");
+  ASSERT_TRUE(bad);
+  EXPECT_EQ(bad->status, 400);
+  EXPECT_EQ(bad->body.find("<script>"), std::string::npos);
+}
+
+TEST_F(ViewerPage, TraceAndMetricsFromOutsideAreTextToo) {
+  const std::string attack = "</td></dd><script>alert(1)</script>\"'&";
+  TraceRequest traces;
+  ProtoSpan* span = add_span(traces, kTraceA, kSpan1, attack, attack);
+  add_attribute(span, attack, attack);
+  span->mutable_status()->set_message(attack);
+  auto* event = span->add_events();
+  event->set_name(attack);
+  add_attribute(event, attack, attack);
+  ASSERT_TRUE(otlp_->send(traces).ok());
+  MetricRequest metrics;
+  auto* point = add_metric(metrics, attack, attack, attack)->mutable_gauge()->add_data_points();
+  add_attribute(point, attack, attack);
+  ASSERT_TRUE(otlp_->send(metrics).ok());
+  for (const std::string& page : {get("/"), get("/trace?id=a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1")}) {
+    EXPECT_EQ(page.find("<script>"), std::string::npos);
+    EXPECT_EQ(page.find("</td></dd><"), std::string::npos);
+    EXPECT_NE(page.find("&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;"), std::string::npos);
+  }
+}
+
+TEST_F(ViewerPage, AHugeTraceIsDrawnInPart) {
+  for (int part = 0; part < 5; ++part) {
+    TraceRequest traces;
+    for (int i = 0; i < 1'000; ++i) {
+      std::string id(8, '\x01');
+      id[0] = static_cast<char>(part + 1);
+      id[1] = static_cast<char>(i % 250 + 1);
+      id[2] = static_cast<char>(i / 250 + 1);
+      ProtoSpan* span = add_span(traces, kTraceA, id, "one of many");
+      add_attribute(span, "padding", std::string(600, 'p'));
+    }
+    ASSERT_TRUE(otlp_->send(traces).ok());
+  }
+  const std::string page = get("/trace?id=a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1");
+  EXPECT_NE(page.find("the first 2\u2009000 are drawn"), std::string::npos);
+  EXPECT_NE(page.find("too large to show every span"), std::string::npos);
+  EXPECT_LT(page.size(), std::size_t{6} << 20);
+}
+
 TEST_F(ViewerPage, EveryAnswerCarriesTheStrictHeaders) {
   for (const char* path :
-       {"/", "/viewer.css", "/viewer.js", "/api/status", "/api/traces", "/no-such-page"}) {
+       {"/", "/viewer.css", "/viewer.js", "/api/status", "/api/traces", "/api/metrics",
+                           "/trace?id=a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1", "/no-such-page"}) {
     const auto answer = http_->Get(path);
     ASSERT_TRUE(answer) << path;
     const std::string policy = answer->get_header_value("Content-Security-Policy");

@@ -57,12 +57,12 @@ void put_head(Out out, std::string_view title, const std::string& otlp_authority
                  "<meta name=\"color-scheme\" content=\"light dark\">\n"
                  "<title>{}</title>\n<link rel=\"stylesheet\" href=\"/viewer.css\">\n{}</head>\n<body>\n"
                  "<header><h1><a href=\"/\">Tailrace <span>viewer</span></a></h1>\n"
-                 "<p>OTLP/gRPC <code>{}</code><span id=\"state\" role=\"status\"></span></p></header>\n<main>\n",
+                 "<p>OTLP/gRPC <code>{}</code>{}</p></header>\n<main>\n",
                  escape_html(title),
                  refreshes ? "<noscript><meta http-equiv=\"refresh\" content=\"3\"></noscript>\n"
                              "<script src=\"/viewer.js\" defer></script>\n"
                            : "",
-                 escape_html(otlp_authority));
+                 escape_html(otlp_authority), refreshes ? "<span id=\"state\" role=\"status\"></span>" : "");
 }
 
 void put_foot(Out out, std::string_view links) {

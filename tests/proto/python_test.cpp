@@ -19,6 +19,7 @@
 #include "proto/encode/batch.hpp"
 #include "proto/encode/encode.hpp"
 #include "tests/proto/expected.hpp"
+#include "tests/proto/metric_points.hpp"
 #include "tests/proto/random_views.hpp"
 
 namespace tailrace::otlp::test {
@@ -151,6 +152,40 @@ TEST_F(PythonDecoder, ReadsLogsAsTheyWereRecorded) {
     append_batch(Signal::logs, resource, scope, logs, encode_log);
   }
   EXPECT_TRUE(reserialized("logs") == wanted.SerializeAsString());
+}
+
+struct WholeMetric {
+  MetricView metric;
+  Points points;
+};
+bool encode_whole(BackwardWriter& writer, const WholeMetric& whole) {
+  return encode(writer, whole.metric, whole.points);
+}
+
+TEST_F(PythonDecoder, ReadsMetricsAsTheyWereRecorded) {
+  RandomViews views(23);
+  otel::collector::metrics::v1::ExportMetricsServiceRequest wanted;
+  for (int index = 0; index < kBatches; ++index) {
+    views.clear();
+    const ResourceView resource = views.resource();
+    const ScopeView scope = views.scope();
+    std::vector<WholeMetric> metrics(kRecords);
+    auto* resource_metrics = wanted.add_resource_metrics();
+    *resource_metrics->mutable_resource() = expected(resource);
+    resource_metrics->set_schema_url(std::string(resource.schema_url));
+    auto* scope_metrics = resource_metrics->add_scope_metrics();
+    *scope_metrics->mutable_scope() = expected(scope);
+    scope_metrics->set_schema_url(std::string(scope.schema_url));
+    for (WholeMetric& whole : metrics) {
+      whole.metric = views.metric();
+      whole.points = Points::random(views, whole.metric.data, views.below(4));
+      auto* metric = scope_metrics->add_metrics();
+      *metric = expected(whole.metric);
+      whole.points.expect_in(*metric);
+    }
+    append_batch(Signal::metrics, resource, scope, metrics, encode_whole);
+  }
+  EXPECT_TRUE(reserialized("metrics") == wanted.SerializeAsString());
 }
 
 // The readers' limit on nesting that the encoder cuts at is this one's, too.

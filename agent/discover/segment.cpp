@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include <tailrace/shm/clock.hpp>
+#include <tailrace/shm/test_point.hpp>
 
 #include "agent/discover/mapped_file.hpp"
 
@@ -208,8 +209,9 @@ std::uint32_t AttachedSegment::metrics_count() const {
                   state_->geometry.metrics_max);
 }
 
-std::uint32_t AttachedSegment::flush_gen() const {
-  return state_->process().flush_gen.load(std::memory_order_acquire);
+std::uint32_t AttachedSegment::flush_gen(shm::FlushKind kind) const {
+  const shm::ProcessDynamic& process = state_->process();
+  return (kind == shm::FlushKind::critical ? process.critical_gen : process.flush_gen).load(std::memory_order_acquire);
 }
 
 CrashNote AttachedSegment::crash() const {
@@ -320,10 +322,36 @@ void AttachedSegment::set_clock_override(shm::ClockKind kind) {
   state_->control_words().hot.clock_override.store(static_cast<std::uint8_t>(kind), std::memory_order_relaxed);
 }
 
-void AttachedSegment::set_flush_done(std::uint32_t generation) {
-  std::atomic<std::uint32_t>& done = state_->control_words().flush.flush_done;
+std::uint32_t AttachedSegment::flush_done(shm::FlushKind kind) const {
+  const shm::ControlFlush& flush = state_->control_words().flush;
+  return relaxed(kind == shm::FlushKind::critical ? flush.critical_done : flush.flush_done);
+}
+
+void AttachedSegment::set_flush_done(shm::FlushKind kind, std::uint32_t generation) {
+  shm::ControlFlush& flush = state_->control_words().flush;
+  std::atomic<std::uint32_t>& done = kind == shm::FlushKind::critical ? flush.critical_done : flush.flush_done;
+  TAILRACE_TEST_POINT("agent.flush.done");
   done.store(generation, std::memory_order_release);
   ::syscall(SYS_futex, &done, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+void AttachedSegment::publish_counts(shm::FlushKind kind, const std::array<SettledCounts, shm::kSignals>& counts) {
+  shm::Control& control = state_->control_words();
+  std::atomic<std::uint64_t>& seq = control.flush.settled_seq;
+  const std::uint64_t odd = relaxed(seq) | 1;  // it is odd already when an agent died in here
+  seq.store(odd, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);  // odd before any row; pairs with the reader's acquire
+  TAILRACE_TEST_POINT("agent.flush.counts");
+  for (std::size_t s = 0; s < counts.size(); ++s) {
+    shm::SettledRow& row = control.settled[static_cast<std::size_t>(kind)][s];
+    row.produced.store(counts[s].produced, std::memory_order_relaxed);
+    row.delivered.store(counts[s].delivered, std::memory_order_relaxed);
+    row.rejected.store(counts[s].rejected, std::memory_order_relaxed);
+    for (std::size_t i = 0; i < shm::kDropGroups; ++i) {
+      row.dropped[i].store(counts[s].dropped[i], std::memory_order_relaxed);
+    }
+  }
+  seq.store(odd + 1, std::memory_order_release);
 }
 
 // --- bytes

@@ -43,6 +43,14 @@ struct CrashNote {
   std::uint64_t counter = 0;
 };
 
+// A row of R1: of the process's records of one signal.
+struct SettledCounts {
+  std::uint64_t produced = 0;
+  std::uint64_t delivered = 0;
+  std::uint64_t rejected = 0;
+  std::array<std::uint64_t, shm::kDropGroups> dropped{};
+};
+
 enum class SegmentCondition : std::uint8_t {
   sound,
   unreadable,   // a page could not be had (tmpfs full); tried again by refresh_condition()
@@ -97,7 +105,7 @@ class AttachedSegment {
   [[nodiscard]] std::uint32_t scopes_count() const;            // acquire, clamped
   [[nodiscard]] std::uint32_t pool_used() const;               // acquire, clamped
   [[nodiscard]] std::uint32_t metrics_count() const;           // acquire, clamped
-  [[nodiscard]] std::uint32_t flush_gen() const;               // acquire
+  [[nodiscard]] std::uint32_t flush_gen(shm::FlushKind kind) const;  // acquire
   [[nodiscard]] CrashNote crash() const;
   // R2 as one private copy: anchors, crash note and what else is not read in every pass.
   [[nodiscard]] shm::ProcessWords process_words() const;
@@ -119,7 +127,10 @@ class AttachedSegment {
   void beat(std::uint64_t monotonic_ns);
   void set_sleeping(bool sleeping);
   void set_clock_override(shm::ClockKind kind);
-  void set_flush_done(std::uint32_t generation);  // stores and wakes
+  [[nodiscard]] std::uint32_t flush_done(shm::FlushKind kind) const;  // as an earlier agent left it
+  void set_flush_done(shm::FlushKind kind, std::uint32_t generation);  // stores and wakes
+  // What became of the process's records, by signal: all rows of a kind at once.
+  void publish_counts(shm::FlushKind kind, const std::array<SettledCounts, shm::kSignals>& counts);
 
   // --- bytes
   // Exactly out.size() bytes at `offset` of the file by pread; false when the file does not have them.

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <climits>
 #include <ctime>
+#include <utility>
 
 namespace tailrace::agent {
 namespace {
@@ -55,6 +56,13 @@ void Waiter::wake() {
   ::syscall(SYS_futex, &own_, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
+void Waiter::nap(nanoseconds timeout) {
+  const std::uint32_t seen = std::exchange(own_seen_, own_.load(std::memory_order_acquire));
+  if (seen != own_seen_ || timeout <= nanoseconds{0}) return;
+  const timespec relative = to_timespec(timeout);
+  ::syscall(SYS_futex, &own_, FUTEX_WAIT_PRIVATE, own_seen_, &relative, nullptr, 0);
+}
+
 bool Waiter::rung() const {
   return std::any_of(watched_.begin(), watched_.end(), [](const Watched& one) {
     return one.word->load(std::memory_order_relaxed) != one.seen;
@@ -64,6 +72,8 @@ bool Waiter::rung() const {
 Waiter::Woken Waiter::wait(nanoseconds timeout) {
   const steady_clock::time_point deadline = steady_clock::now() + std::max(timeout, nanoseconds{0});
   for (const Watched& one : watched_) one.segment->set_sleeping(true);
+  // Before the bells are looked at: a critical record's writer sees that we sleep, or we see its bell.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   Woken woken = Woken::timeout;
   for (;;) {
     if (own_.load(std::memory_order_relaxed) != own_seen_) {

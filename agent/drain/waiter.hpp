@@ -36,6 +36,8 @@ class Waiter {
   void prepare();
   Woken wait(std::chrono::nanoseconds timeout);
   void wake();
+  // Sleeps until somebody wakes it or time is up, whoever rings meanwhile.
+  void nap(std::chrono::nanoseconds timeout);
   // For tests: as on a kernel that has no FUTEX_WAITV.
   void poll_only() { has_waitv_ = false; }
 

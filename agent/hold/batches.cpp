@@ -98,9 +98,10 @@ Status HoldCore::settle_batches(std::span<const Outcome> outcomes) {
   const auto processes_touched =
       static_cast<std::uint64_t>(std::unique(touched.begin(), touched.end()) - touched.begin());
 
-  // Booked words of a process: at most delivered, rejected, a reason and a code for each batch.
+  // Booked words of a process: at most delivered, rejected, a reason and a code for each batch, and
+  // the first three again where it is critical.
   const std::uint64_t booked = std::min<std::uint64_t>(
-      processes_touched * kLedgerSignals * kLedgerWords, outcomes.size() * 4);
+      processes_touched * kLedgerSignals * kLedgerWords, outcomes.size() * 7);
   if (outcomes.size() + booked <= transaction.capacity()) {
     commit_settlement(outcomes);
   } else {
@@ -138,6 +139,14 @@ void HoldCore::commit_settlement(std::span<const Outcome> outcomes) {
     book(chain, kLedgerDropped + static_cast<std::uint32_t>(outcome.reason), outcome.dropped);
     if (outcome.reason == DropReason::non_retryable) {
       book(chain, kLedgerGrpcCode + std::min<std::uint32_t>(outcome.grpc_code, kGrpcCodes - 1),
+           outcome.dropped);
+    }
+    if (chain.key.priority == kCriticalPriority) {
+      book(chain, kLedgerCritical + kCriticalDelivered, outcome.delivered);
+      book(chain, kLedgerCritical + kCriticalRejected, outcome.rejected);
+      book(chain,
+           kLedgerCritical + kCriticalDropped +
+               static_cast<std::uint32_t>(drop_group(outcome.reason)),
            outcome.dropped);
     }
     processes[chain.key.process]->held[static_cast<std::size_t>(chain.key.signal)] -= chain.records;

@@ -34,6 +34,9 @@ namespace tailrace::agent {
 
 class PassBatches;
 
+inline constexpr std::uint8_t kCriticalPriority =
+    static_cast<std::uint8_t>(shm::Priority::critical);
+
 // A chain of pages: a batch, a parked part, lane positions or a baseline. One object a slot,
 // reused.
 struct Chain {

@@ -353,6 +353,29 @@ void Hold::retry(std::span<const BatchId> batches, std::uint32_t attempts, std::
   }
 }
 
+void Hold::unsettled(ProcessIndex process, bool critical_only, std::vector<BatchId>& out) const {
+  const std::lock_guard lock(core_->mutex);
+  // The process knows how many it has: the search ends with the last one.
+  std::uint32_t left = core_->processes[process]->chains;
+  for (std::uint32_t slot = 0; slot < core_->slot_high && left != 0; ++slot) {
+    const Chain* chain = core_->chains[slot].get();
+    if (chain == nullptr || !chain->in_use || chain->key.process != process ||
+        (chain->kind != kKindBatch && chain->kind != kKindParked)) {
+      continue;
+    }
+    --left;
+    if (chain->kind == kKindBatch && chain->state != BatchState::open &&
+        (!critical_only || chain->key.priority == kCriticalPriority)) {
+      out.push_back(chain->id());
+    }
+  }
+}
+
+void Hold::forget_settled(std::vector<BatchId>& batches) const {
+  const std::lock_guard lock(core_->mutex);
+  std::erase_if(batches, [this](BatchId id) { return core_->find_chain(id) == nullptr; });
+}
+
 Status Hold::settle(std::span<const Outcome> outcomes) {
   return core_->settle_batches(outcomes);
 }

@@ -73,7 +73,7 @@ struct ProcessIdentity {
 enum class ProcessWord : std::uint8_t {
   phase = 0,       // ProcessPhase
   slots_done = 1,  // open-span slots of a dead process reported so far
-  flush_done = 2,  // last flush generation answered
+  spare2 = 2,
   strings_len = 3,
   metrics_done = 4,  // not 0: the last values of a dead process are collected
   corrupt_lanes = 5,
@@ -273,6 +273,11 @@ class Hold {
   // Committed bytes as few contiguous spans into the mapping, in order. Replaces `out`.
   void pieces(BatchId batch, std::vector<ByteSpan>& out) const;
   void begin_send(std::span<const BatchId> batches);  // closed → inflight, private
+  // What waits for an answer now of one process: its batches, closed or being sent; only critical
+  // ones if asked. Appends to `out`.
+  void unsettled(ProcessIndex process, bool critical_only, std::vector<BatchId>& out) const;
+  // Takes those out of `batches` that are settled.
+  void forget_settled(std::vector<BatchId>& batches) const;
   // inflight → closed, with advisory words that survive.
   void retry(std::span<const BatchId> batches, std::uint32_t attempts, std::uint64_t due_ns);
   // Books and frees closed or inflight batches, all in one transaction (batch by batch if the log

@@ -109,7 +109,17 @@ enum LedgerWord : std::uint32_t {
   kLedgerGrpcCode =
       kLedgerDropped + kDropReasonMax,  // kGrpcCodes words: what refused for good said
 };
-static_assert(kLedgerGrpcCode + kGrpcCodes <= kLedgerWords);
+inline constexpr std::uint32_t kDropGroups = 5;
+// Of these, critical records alone, so that a flush of them can be answered: delivered, rejected,
+// dropped by group.
+inline constexpr std::uint32_t kLedgerCritical = kLedgerGrpcCode + kGrpcCodes;
+enum CriticalWord : std::uint32_t {
+  kCriticalDelivered = 0,
+  kCriticalRejected = 1,
+  kCriticalDropped = 2,  // kDropGroups words
+  kCriticalWords = kCriticalDropped + kDropGroups,
+};
+static_assert(kLedgerCritical + kCriticalWords <= kLedgerWords);
 static_assert(kProcessLedger + kLedgerSignals * kLedgerWords == kProcessWords);
 static_assert(kProcessGeneral + kProcessWordCount <= kProcessService);
 static_assert(kProcessService * 8 + kServiceBytes <= kProcessSegment * 8);

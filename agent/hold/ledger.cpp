@@ -18,6 +18,30 @@ std::string_view drop_reason_name(DropReason reason) {
   return index < kNames.size() ? kNames[index] : "unknown";
 }
 
+shm::DropGroup drop_group(DropReason reason) {
+  switch (reason) {
+    case DropReason::non_retryable: return shm::DropGroup::refused;
+    case DropReason::retry_expired:
+    case DropReason::shutdown_timeout: return shm::DropGroup::expired;
+    case DropReason::oversize:
+    case DropReason::corrupt:
+    case DropReason::quarantined:
+    case DropReason::poison: return shm::DropGroup::unusable;
+    case DropReason::rate_limited:
+    case DropReason::sampled:
+    case DropReason::shed:
+    case DropReason::filtered: return shm::DropGroup::policy;
+    case DropReason::lane_full:
+    case DropReason::no_lane:
+    case DropReason::unlaned:
+    case DropReason::segment_evicted:
+    case DropReason::hold_damaged:
+    case DropReason::hold_full:
+    case DropReason::spool_full: break;
+  }
+  return shm::DropGroup::lost;
+}
+
 std::uint64_t SignalLedger::dropped_total() const {
   return std::accumulate(dropped.begin(), dropped.end(), std::uint64_t{0});
 }
@@ -41,6 +65,11 @@ SignalLedger& SignalLedger::operator+=(const SignalLedger& other) {
   }
   for (std::size_t i = 0; i < non_retryable.size(); ++i) {
     non_retryable[i] += other.non_retryable[i];
+  }
+  critical.delivered += other.critical.delivered;
+  critical.rejected += other.critical.rejected;
+  for (std::size_t i = 0; i < critical.dropped.size(); ++i) {
+    critical.dropped[i] += other.critical.dropped[i];
   }
   held += other.held;
   in_lanes += other.in_lanes;

@@ -20,6 +20,8 @@
 #include <string_view>
 #include <vector>
 
+#include <tailrace/shm/layout.hpp>
+
 #include "agent/base/signal.hpp"
 #include "agent/hold/layout.hpp"
 
@@ -58,6 +60,18 @@ constexpr bool is_shim_reason(DropReason reason) {
   return reason <= DropReason::unlaned;
 }
 
+// What the application is told of a reason; not for the shim's own.
+shm::DropGroup drop_group(DropReason reason);
+static_assert(shm::kDropGroups == hold_layout::kDropGroups);
+
+// Of a signal's records, the critical ones.
+struct CriticalLedger {
+  std::uint64_t delivered = 0;
+  std::uint64_t rejected = 0;
+  std::array<std::uint64_t, hold_layout::kDropGroups> dropped{};
+  bool operator==(const CriticalLedger&) const = default;
+};
+
 // One signal of one process (or of a service, or of everything: they add up).
 struct SignalLedger {
   std::uint64_t shim_written = 0;  // the shim's count: what it published plus what it dropped
@@ -69,6 +83,7 @@ struct SignalLedger {
   std::array<std::uint64_t, hold_layout::kDropReasonMax> dropped{};
   std::array<std::uint64_t, hold_layout::kGrpcCodes>
       non_retryable{};  // by gRPC code; sums to its reason
+  CriticalLedger critical;
   // Derived when the ledger is read:
   std::uint64_t held = 0;  // records in chains: open, closed, being sent, parked
   std::uint64_t in_lanes =

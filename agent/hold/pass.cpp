@@ -124,7 +124,7 @@ class Pass::State {
   void abandon();
   void note_origin(Chain& chain, Origin origin);
   void drop_word(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t records,
-                 std::uint8_t grpc_code, bool seen);
+                 std::uint8_t priority, std::uint8_t grpc_code, bool seen);
 
   struct Freed {
     Chain* chain;
@@ -312,7 +312,8 @@ Appended Pass::State::park(const BatchKey& key, ByteSpan raw, Origin origin,
 }
 
 void Pass::State::drop_word(ProcessIndex process, Signal signal, DropReason reason,
-                            std::uint64_t records, std::uint8_t grpc_code, bool seen) {
+                            std::uint64_t records, std::uint8_t priority, std::uint8_t grpc_code,
+                            bool seen) {
   if (records == 0) {
     return;
   }
@@ -322,6 +323,11 @@ void Pass::State::drop_word(ProcessIndex process, Signal signal, DropReason reas
     change.add(ledger_word(signal, kLedgerSeen), records);
   }
   change.add(ledger_word(signal, kLedgerDropped + static_cast<std::uint32_t>(reason)), records);
+  if (priority == kCriticalPriority) {
+    change.add(ledger_word(signal, kLedgerCritical + kCriticalDropped +
+                                       static_cast<std::uint32_t>(drop_group(reason))),
+               records);
+  }
   if (reason == DropReason::non_retryable) {
     change.add(
         ledger_word(signal, kLedgerGrpcCode + std::min<std::uint32_t>(grpc_code, kGrpcCodes - 1)),
@@ -595,8 +601,8 @@ void Pass::seal(const BatchKey& key) {
 }
 
 Appended Pass::park(ProcessIndex process, Signal signal, std::uint64_t span_key, ByteSpan raw,
-                    Origin origin, std::uint32_t records) {
-  return state_->park({process, signal, 0, span_key}, raw, origin, records);
+                    Origin origin, std::uint32_t records, std::uint8_t priority) {
+  return state_->park({process, signal, priority, span_key}, raw, origin, records);
 }
 
 bool Pass::discard(BatchId parked, DropReason reason) {
@@ -605,15 +611,15 @@ bool Pass::discard(BatchId parked, DropReason reason) {
   if (!state_->touch_room()) {
     return false;
   }
-  state_->drop_word(chain->key.process, chain->key.signal, reason, chain->pending_records, 0,
-                    false);
+  state_->drop_word(chain->key.process, chain->key.signal, reason, chain->pending_records,
+                    chain->key.priority, 0, false);
   state_->freed.push_back({chain, nullptr});
   return true;
 }
 
 void Pass::drop(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t records,
-                std::uint8_t grpc_code) {
-  state_->drop_word(process, signal, reason, records, grpc_code, true);
+                std::uint8_t priority, std::uint8_t grpc_code) {
+  state_->drop_word(process, signal, reason, records, priority, grpc_code, true);
 }
 
 void Pass::set_position(ProcessIndex process, std::uint32_t lane, std::uint64_t position) {

@@ -73,7 +73,7 @@ class Pass {
   // also when parked chains would take more than 1/8 of the hold. `records` is what the ledger
   // counts: 1 for a span, 0 for a part.
   Appended park(ProcessIndex process, Signal signal, std::uint64_t span_key, ByteSpan raw,
-                Origin origin, std::uint32_t records);
+                Origin origin, std::uint32_t records, std::uint8_t priority = 1);
   // As append, and in the same transaction frees the parked chains it was made of; their records
   // are not counted as seen again. May use the reserve.
   Appended join(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
@@ -83,7 +83,7 @@ class Pass {
 
   // A record taken and not kept: seen and dropped.
   void drop(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t records = 1,
-            std::uint8_t grpc_code = 0);
+            std::uint8_t priority = 1, std::uint8_t grpc_code = 0);
 
   // The lane is taken over up to here. Once a lane and pass is enough; the last value counts.
   void set_position(ProcessIndex process, std::uint32_t lane, std::uint64_t position);

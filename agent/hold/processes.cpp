@@ -227,6 +227,10 @@ SignalLedger load_ledger(const std::uint64_t* words) {
   ledger.rejected = words[kLedgerRejected];
   std::copy_n(words + kLedgerDropped, kDropReasonMax, ledger.dropped.begin());
   std::copy_n(words + kLedgerGrpcCode, kGrpcCodes, ledger.non_retryable.begin());
+  ledger.critical.delivered = words[kLedgerCritical + kCriticalDelivered];
+  ledger.critical.rejected = words[kLedgerCritical + kCriticalRejected];
+  std::copy_n(words + kLedgerCritical + kCriticalDropped, kDropGroups,
+              ledger.critical.dropped.begin());
   return ledger;
 }
 

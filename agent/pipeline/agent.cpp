@@ -372,6 +372,7 @@ void Agent::stop() {
   scan();
   for (const std::unique_ptr<Worker>& worker : workers_) worker->finish(deadline);
   for (const std::unique_ptr<Dispatcher>& dispatcher : dispatchers_) dispatcher->finish(deadline);
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->answer_flushes();
   tap_server_.reset();
   workers_.clear();
   dispatchers_.clear();

@@ -47,7 +47,7 @@ Dispatcher::Dispatcher(Hold& hold, Destination destination, const AgentOptions& 
       random_(hold.epoch()) {
   SenderOptions sender;
   sender.request_bytes_max = kRequestBytesCeiling;
-  sender.in_flight_max = options.requests_in_flight;
+  sender.in_flight_max = options.requests_in_flight + 1;
   sender_ = std::make_unique<GrpcSender>(
       std::move(destination), sender,
       [this](std::uint64_t id, const Answer& answer, nanoseconds) {
@@ -205,8 +205,14 @@ void Dispatcher::give_up_expired() {
 
 void Dispatcher::send_what_may_go() {
   if (link_up_.exchange(false, std::memory_order_acq_rel)) gate_.link_up(steady_clock::now());
-  while (!queue_.empty() && sender_->in_flight() < options_.requests_in_flight && send_one()) {
+  while (!queue_.empty() && has_room() && send_one()) {
   }
+}
+
+// One request more for critical records, which so never wait for the answers to others.
+bool Dispatcher::has_room() const {
+  const std::uint32_t limit = options_.requests_in_flight + (queue_.has_fresh(QueueClass::critical) ? 1 : 0);
+  return sender_->in_flight() < limit;
 }
 
 // False when nothing more may go now.
@@ -214,7 +220,9 @@ bool Dispatcher::send_one() {
   const Gate::Entry entry = gate_.enter(steady_clock::now());
   if (entry == Gate::Entry::refused) return false;
   const bool flushing = flushing_.load(std::memory_order_acquire);
-  std::optional<OutgoingRequest> request = queue_.take(steady_ns(), options_.request_bytes, flushing);
+  const QueueClass lowest =
+      sender_->in_flight() < options_.requests_in_flight ? QueueClass::background : QueueClass::critical;
+  std::optional<OutgoingRequest> request = queue_.take(steady_ns(), options_.request_bytes, flushing, lowest);
   if (!request) {
     gate_.abandon(entry);
     return false;
@@ -277,7 +285,7 @@ Dispatcher::Time Dispatcher::next_look() const {
   const Time now = steady_clock::now();
   const Time heartbeat = now + kHeartbeat;
   // Only an answer, which wakes us, makes room for more.
-  if (queue_.empty() || sender_->in_flight() >= options_.requests_in_flight) return heartbeat;
+  if (queue_.empty() || !has_room()) return heartbeat;
   Time work = heartbeat;
   if (queue_.has_fresh()) {
     work = now;

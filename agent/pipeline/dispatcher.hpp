@@ -81,6 +81,7 @@ class Dispatcher {
   void note_failure(const Answer& answer);
   void note_success();
   [[nodiscard]] Time next_look() const;
+  [[nodiscard]] bool has_room() const;
 
   Hold& hold_;
   const AgentOptions& options_;

@@ -87,7 +87,7 @@ std::optional<OutgoingRequest> RequestQueue::take_from(std::size_t queue, std::u
 }
 
 std::optional<OutgoingRequest> RequestQueue::take(std::uint64_t now_ns, std::uint64_t cap_bytes,
-                                                  bool ignore_due) {
+                                                  bool ignore_due, QueueClass lowest) {
   std::array<std::size_t, kQueueClasses> order{0, 1, 2};
   // A class whose patience is at its end goes first, the one that was passed over most in front.
   std::stable_sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
@@ -96,6 +96,7 @@ std::optional<OutgoingRequest> RequestQueue::take(std::uint64_t now_ns, std::uin
     return left > right;
   });
   for (const std::size_t queue : order) {
+    if (queue > static_cast<std::size_t>(lowest)) continue;
     std::optional<OutgoingRequest> request = take_from(queue, now_ns, cap_bytes, ignore_due);
     if (!request) {
       passed_over_[queue] = 0;
@@ -108,13 +109,13 @@ std::optional<OutgoingRequest> RequestQueue::take(std::uint64_t now_ns, std::uin
   return std::nullopt;
 }
 
+bool RequestQueue::has_fresh(QueueClass queue) const {
+  const auto& lines = lines_[static_cast<std::size_t>(queue)];
+  return std::any_of(lines.begin(), lines.end(), [](const Line& line) { return !line.empty(); });
+}
+
 bool RequestQueue::has_fresh() const {
-  for (const auto& lines : lines_) {
-    for (const Line& line : lines) {
-      if (!line.empty()) return true;
-    }
-  }
-  return false;
+  return has_fresh(QueueClass::critical) || has_fresh(QueueClass::normal) || has_fresh(QueueClass::background);
 }
 
 std::optional<std::uint64_t> RequestQueue::next_due_ns() const {

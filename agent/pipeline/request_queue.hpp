@@ -55,9 +55,11 @@ class RequestQueue {
   void put_back(OutgoingRequest request, std::uint64_t due_ns);
 
   // The next request of at most `cap_bytes` (a single larger batch goes alone), or nothing if
-  // nothing is due. With `ignore_due` retries go at once: the last tries before a shutdown.
+  // nothing is due. With `ignore_due` retries go at once: the last tries before a shutdown. Classes
+  // below `lowest` are left alone.
   [[nodiscard]] std::optional<OutgoingRequest> take(std::uint64_t now_ns, std::uint64_t cap_bytes,
-                                                    bool ignore_due = false);
+                                                    bool ignore_due = false,
+                                                    QueueClass lowest = QueueClass::background);
 
   // When the earliest retry is due; nothing when none waits.
   [[nodiscard]] std::optional<std::uint64_t> next_due_ns() const;
@@ -65,6 +67,7 @@ class RequestQueue {
   [[nodiscard]] bool empty() const { return batches_ == 0; }
   // Whether something waits that has not been tried yet, and hence is due.
   [[nodiscard]] bool has_fresh() const;
+  [[nodiscard]] bool has_fresh(QueueClass queue) const;
   [[nodiscard]] std::size_t batches() const { return batches_; }
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 

@@ -91,6 +91,7 @@ Status Session::register_process(const HostFacts& host) {
     seen_[index_of(signal)] = row.seen - row.produced;
   }
   hold_.attach(process_, this, segment_->settled_words());
+  flushes_.emplace(hold_, *segment_, process_);
   segment_->announce(hold_.epoch());
   return {};
 }
@@ -154,6 +155,14 @@ void Session::leave() {
 }
 
 PassResult Session::run_pass(Pass& pass) {
+  Flushes* flushes = this->flushes();
+  if (flushes != nullptr) flushes->ask();
+  const PassResult result = take_pass(pass);
+  if (flushes != nullptr) flushes->note_progress(*drain_, parts_->joined_before(pass_number_));
+  return result;
+}
+
+PassResult Session::take_pass(Pass& pass) {
   PassResult result;
   if (gone_) return result;
   if (aftermath_done_) {
@@ -174,6 +183,7 @@ PassResult Session::run_pass(Pass& pass) {
     const PassInfo info = drain_->begin_pass();
     if (!info.readable) return result;
     observed_ns_ = info.observed_ns;
+    flushes_->draw_line(drain_->ready(), pass_number_);
     result = trouble_.deaths != 0 ? drain_carefully(pass) : drain_lanes(pass);
     result.fullest_permille = info.fullest_permille;
     ++pass_number_;
@@ -333,7 +343,7 @@ AppendStatus Session::take(Pass& pass, const shm::RecordRef& record, Origin orig
 void Session::drop_record(Pass& pass, const shm::RecordRef& record, DropReason reason) {
   const std::optional<Signal> signal = signal_of(record.type);
   if (!signal) return;
-  pass.drop(process_, *signal, reason);
+  pass.drop(process_, *signal, reason, 1, record.flags & shm::kFlagPriorityMask);
   ++seen_[index_of(*signal)];
 }
 

@@ -29,6 +29,7 @@
 #include "agent/drain/segment_drain.hpp"
 #include "agent/hold/hold.hpp"
 #include "agent/hold/pass.hpp"
+#include "agent/pipeline/flushes.hpp"
 #include "agent/pipeline/options.hpp"
 #include "agent/pipeline/process_limits.hpp"
 #include "agent/pipeline/record_writer.hpp"
@@ -80,6 +81,10 @@ class Session final : public SettledSink {
   [[nodiscard]] bool drained() const { return aftermath_done_; }
   // A dead process's segment has to go, for want of memory: what was not drained from it is booked.
   void evict() { evict_ = true; }
+  // What the application waits for, while it can be read. Answered by the worker, which closes the batches.
+  [[nodiscard]] Flushes* flushes() {
+    return gone_ || segment_->dead() || !segment_->readable() ? nullptr : &*flushes_;
+  }
   // A clean stop of the agent: the application is told that nobody drains.
   void leave();
 
@@ -99,6 +104,7 @@ class Session final : public SettledSink {
   Status register_process(const HostFacts& host);
   void take_hints(const AgentOptions& options, const ProcessHints& own);
   void take_positions(bool known);
+  PassResult take_pass(Pass& pass);
   PassResult drain_lanes(Pass& pass);
   PassResult drain_carefully(Pass& pass);
   AppendStatus take(Pass& pass, const shm::RecordRef& record, Origin origin);
@@ -127,6 +133,7 @@ class Session final : public SettledSink {
   std::unique_ptr<RecordWriter> writer_;
   std::unique_ptr<SpanParts> parts_;
   std::unique_ptr<SessionMetrics> metrics_;
+  std::optional<Flushes> flushes_;
 
   std::uint64_t pass_number_ = 1;
   std::uint64_t complete_passes_ = 0;  // every pass before it read all lanes to their heads

@@ -61,9 +61,9 @@ AppendStatus SpanParts::park(Pass& pass, const Decoded& decoded, const shm::Reco
       return AppendStatus::appended;
     }
   }
-  Appended parked = pass.park(process_, Signal::traces, key, raw_bytes(record), origin, counted);
+  Appended parked = pass.park(process_, Signal::traces, key, raw_bytes(record), origin, counted, decoded.priority);
   if (parked.status == AppendStatus::full && evict_oldest_part(pass)) {
-    parked = pass.park(process_, Signal::traces, key, raw_bytes(record), origin, counted);
+    parked = pass.park(process_, Signal::traces, key, raw_bytes(record), origin, counted, decoded.priority);
   }
   if (parked.status == AppendStatus::full) {
     const Occupancy room = hold_.occupancy();

@@ -13,6 +13,7 @@
 //   and a span is sent without its parts. Both are counted in the process's words.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -44,6 +45,10 @@ class SpanParts {
   // Joins the spans seen in a pass before `complete_before`. Stops at the first that finds no room.
   AppendStatus join_ready(Pass& pass, std::uint64_t complete_before, std::uint64_t observed_ns);
   [[nodiscard]] bool waiting() const { return !spans_.empty(); }
+  // Every span parked in a pass before this one, and before `pass_number`, was joined.
+  [[nodiscard]] std::uint64_t joined_before(std::uint64_t pass_number) const {
+    return spans_.empty() ? pass_number : std::min(pass_number, spans_.front().pass_number);
+  }
 
   // After the process's death. The parts of one open span, as raw bytes; and who goes with them.
   std::vector<shm::Bytes> parts_of(std::uint64_t span_key);

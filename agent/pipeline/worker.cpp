@@ -25,6 +25,12 @@ constexpr auto kFullPause = milliseconds(5);
 constexpr auto kLongestBusySleep = milliseconds(8);
 constexpr std::uint64_t kNearlyEmptyPermille = 60;
 constexpr int kEvictionSteps = 3;  // what is left is booked, the aftermath, the file removed
+// Who rings, or books an answer, does not make passes follow each other faster than this while the lanes are
+// far from full: a flood of critical records costs two thousand passes a second and no more.
+constexpr auto kPassPause = std::chrono::microseconds(500);
+constexpr std::uint64_t kFillingPermille = 250;
+// A flush that finds the hold too full for metrics looks again after this.
+constexpr auto kFullCollection = milliseconds(100);
 
 }  // namespace
 
@@ -91,15 +97,21 @@ void Worker::run() {
   while (!stopping_.load(std::memory_order_acquire)) {
     hold_.beat(thread_number_);
     waiter_.prepare();
+    last_pass_ = steady_clock::now();
     take_new_sessions();
     look_after_sessions();
     const bool busy = run_passes();
     collect_metrics();
+    collect_for_flushes();
     close_batches(full_);
+    close_for_flushes();
+    answer_flushes();
     forget_gone_sessions();
-    const nanoseconds sleep = full_ ? kFullPause : next_sleep(busy);
+    const nanoseconds sleep = full_ ? kFullPause : flushes_draining() ? kPassPause : next_sleep(busy);
     const nanoseconds collection = std::max(next_collection_ - steady_clock::now(), nanoseconds(milliseconds(1)));
     waiter_.wait(std::min({sleep, next_close(), collection, nanoseconds(kLongestSleep)}));
+    answer_flushes();
+    pause_between_passes();
   }
   drain_to_the_end();
 }
@@ -118,6 +130,16 @@ milliseconds Worker::next_sleep(bool busy) {
     busy_sleep_ = PollPace::kBusy;
   }
   return busy_sleep_;
+}
+
+// Awake, and hence without anybody's system call: records that come meanwhile are taken together.
+void Worker::pause_between_passes() {
+  while (fullest_permille_ < kFillingPermille && !stopping_.load(std::memory_order_acquire)) {
+    const nanoseconds left = last_pass_ + kPassPause - steady_clock::now();
+    if (left <= nanoseconds(0)) return;
+    waiter_.nap(left);
+    answer_flushes();
+  }
 }
 
 void Worker::take_new_sessions() {
@@ -207,6 +229,52 @@ void Worker::close_batches(bool all) {
   });
 }
 
+// Before the batches are closed, so that the points are among them.
+void Worker::collect_for_flushes() {
+  const Time now = steady_clock::now();
+  if (now < next_flush_collection_) return;
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    Flushes* flushes = session->flushes();
+    if (flushes == nullptr || !flushes->wants_metrics()) continue;
+    if (session->collect_now(pass_).full) {
+      full_ = true;
+      next_flush_collection_ = now + kFullCollection;
+    } else {
+      flushes->note_metrics();
+    }
+  }
+}
+
+// What was recorded before a flush is in these batches: they go now, and are what it waits for.
+void Worker::close_for_flushes() {
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    Flushes* flushes = session->flushes();
+    if (flushes == nullptr) continue;
+    const bool all = flushes->wants_closed(shm::FlushKind::all);
+    if (!all && !flushes->wants_closed(shm::FlushKind::critical)) continue;
+    std::erase_if(open_, [&](const BatchInfo& batch) {
+      const bool wanted = batch.key.process == session->process() &&
+                          (all || queue_of(batch.key.priority) == QueueClass::critical);
+      if (wanted) close(batch);
+      return wanted;
+    });
+    flushes->note_closed();
+  }
+}
+
+bool Worker::flushes_draining() {
+  return std::any_of(sessions_.begin(), sessions_.end(), [](const std::unique_ptr<Session>& session) {
+    const Flushes* flushes = session->flushes();
+    return flushes != nullptr && flushes->draining();
+  });
+}
+
+void Worker::answer_flushes() {
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    if (Flushes* flushes = session->flushes()) flushes->answer();
+  }
+}
+
 void Worker::close(const BatchInfo& batch) {
   const Status closed = close_batch(hold_, batch);
   if (!closed.ok()) {
@@ -243,6 +311,8 @@ void Worker::drain_to_the_end() {
   for (int round = 0; round < 1000; ++round) {
     const bool busy = run_passes();
     close_batches(true);
+    close_for_flushes();
+    answer_flushes();
     if ((!busy && !full_) || steady_clock::now() >= deadline) break;
     if (full_) std::this_thread::sleep_for(kFullPause);
     hold_.beat(thread_number_);
@@ -250,9 +320,12 @@ void Worker::drain_to_the_end() {
   for (const std::unique_ptr<Session>& session : sessions_) {
     if (session->collect_now(pass_).full) {
       spdlog::warn("{}: its last metrics find no room in the hold; the next agent collects them", session->describe());
+    } else if (Flushes* flushes = session->flushes()) {
+      flushes->note_metrics();
     }
   }
   close_batches(true);
+  close_for_flushes();
   for (const std::unique_ptr<Session>& session : sessions_) session->leave();
 }
 

@@ -52,6 +52,9 @@ class Worker {
   void evict_dead(std::uint64_t bytes) { evict_bytes_.store(bytes, std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t dead_bytes() const { return dead_bytes_.load(std::memory_order_relaxed); }
 
+  // After finish(), when the last answers are booked: what they settled, told to those who wait for it.
+  void answer_flushes();
+
   // Drains to the heads until `deadline`, closes every batch, and ends the thread.
   void finish(std::chrono::steady_clock::time_point deadline);
 
@@ -67,6 +70,10 @@ class Worker {
   void close_batches(bool all);
   void close(const BatchInfo& batch);
   void drain_to_the_end();
+  void collect_for_flushes();
+  void close_for_flushes();
+  [[nodiscard]] bool flushes_draining();
+  void pause_between_passes();
   [[nodiscard]] std::chrono::nanoseconds next_close() const;
   // When it has waited long enough, realtime.
   [[nodiscard]] std::uint64_t due_ns(const BatchInfo& batch) const;
@@ -98,6 +105,8 @@ class Worker {
   std::chrono::milliseconds busy_sleep_{1};
   Time last_look_{};
   Time next_collection_{};  // of any process; a wake-up before it collects nothing
+  Time next_flush_collection_{};
+  Time last_pass_{};
   std::thread thread_;
 };
 

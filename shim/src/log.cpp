@@ -131,6 +131,8 @@ extern "C" void tailrace_log(const detail::LogData* log) noexcept {
   record.tflags = static_cast<std::uint8_t>(tflags);
   std::memcpy(place.to, &record, sizeof record);
   publish(place, shm::Signal::logs, true, priority);
+  // Whoever says that it dies may have no time left, whatever its record's priority.
+  if (priority != 0 && data.severity >= static_cast<std::uint32_t>(Severity::fatal)) ring_bell();
   if (own != nullptr) detail::clear_busy(own);
   if (cut) count_cut(own);
 }

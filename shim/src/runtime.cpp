@@ -468,6 +468,21 @@ void ring_bell() noexcept {
   errno = error;
 }
 
+void note_critical(shm::Signal signal, bool counts) noexcept {
+  Private* p = area();
+  if (p == nullptr || p->state.load(std::memory_order_acquire) != ChildState::ready) return;
+  shm::ProcessDynamic& process = *g.map.process;
+  if (counts) process.critical_written[static_cast<std::size_t>(signal)].fetch_add(1, std::memory_order_relaxed);
+  TAILRACE_TEST_POINT("shim.write.critical");
+  // An agent that is awake looks at the bell before it sleeps. Sequentially consistent, as its store of agent_sleeping
+  // and the fence behind it: it sees this bell, or we see that it sleeps. So a flood wakes it once.
+  process.doorbell.fetch_add(1, std::memory_order_seq_cst);
+  if (g.map.control->flush.agent_sleeping.load(std::memory_order_seq_cst) == 0) return;
+  const int error = errno;
+  syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&process.doorbell), FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  errno = error;
+}
+
 void say(const char* sentence, const char* rest) noexcept {
   if (g.settings.quiet) return;
   const auto part = [](const char* text) { return iovec{const_cast<char*>(text), std::strlen(text)}; };

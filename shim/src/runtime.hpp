@@ -82,6 +82,18 @@ struct alignas(64) Side {
 inline constexpr std::uint32_t kNoSlotSpans = 16384;
 inline constexpr std::uint32_t kSides = shm::kLanesMax * shm::kSlotsPerLane + shm::kPoolSlotsDefault + kNoSlotSpans;
 
+// What flush() has told so far, of one kind of flush.
+inline constexpr std::size_t kFlushCauses = 7;
+struct FlushTotals {
+  struct Signal {
+    std::uint64_t written;
+    std::uint64_t delivered;
+    std::uint64_t rejected;
+    std::uint64_t dropped[kFlushCauses];
+  };
+  Signal signals[shm::kSignals];
+};
+
 enum class ChildState : std::uint32_t { none = 0, building = 1, ready = 2, failed = 3 };
 
 // Zero-filled is "a process image that has nothing yet". In MADV_WIPEONFORK memory.
@@ -105,6 +117,8 @@ struct Private {
   std::uint64_t descriptors_committed;
   std::uint64_t shared_cells_committed;
   std::uint64_t shared_lane_cells;  // of the shared lane that has cells: the last one
+  PrivateLock flush_lock;
+  FlushTotals flushed[shm::kFlushKinds];  // under flush_lock
 };
 
 enum class Mode : std::uint32_t { before_init = 0, initialising = 1, active = 2, off = 3 };
@@ -222,6 +236,8 @@ void publish(Place& place, shm::Signal signal, bool counts, std::uint32_t priori
 void count_unlaned(shm::Signal signal, std::uint32_t priority) noexcept;
 void count_cut(ThreadBlock* own) noexcept;
 void ring_bell() noexcept;
+// A critical record is in the ring: counted, and the agent woken if it sleeps.
+void note_critical(shm::Signal signal, bool counts) noexcept;
 void write_anchor(Private& p, std::uint64_t min_age_ns) noexcept;
 
 std::uint64_t now(std::uint8_t& clock) noexcept;  // counter, or what the agent asked for instead

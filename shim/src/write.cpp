@@ -196,7 +196,7 @@ void publish(Place& place, Signal signal, bool counts, std::uint32_t priority) n
   if (counts) detail::add_plain(place.head->written[index_of(signal)], 1);
   TAILRACE_TEST_POINT("shim.write.written");
   if (place.shared != nullptr) place.shared->lock.unlock();
-  if (priority == 0) ring_bell();
+  if (priority == 0) note_critical(signal, counts);
 }
 
 }  // namespace tailrace::shim

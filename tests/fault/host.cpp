@@ -69,7 +69,7 @@ void add_spans(const fs::path& path, std::vector<Arrived>& out) {
         one.attributes = span.attributes_size();
         one.dropped_attributes = span.dropped_attributes_count();
         one.incomplete = truth_of(span.attributes(), "tailrace.span.incomplete");
-        one.request = path.filename();
+        one.request = path.parent_path().filename() / path.filename();
         out.push_back(std::move(one));
       }
     }
@@ -89,7 +89,7 @@ void add_logs(const fs::path& path, std::vector<Arrived>& out) {
         one.is_log = true;
         one.thread = number_of(record.attributes(), "thread");
         one.number = number_of(record.attributes(), "number");
-        one.request = path.filename();
+        one.request = path.parent_path().filename() / path.filename();
         out.push_back(std::move(one));
       }
     }
@@ -161,10 +161,10 @@ Host::~Host() {
   fs::remove_all(path_, ignored);
 }
 
-// Each life of the sink numbers its requests on, so that none overwrites an earlier one.
+// Each life of the sink has a folder of its own, so that none overwrites an earlier one's requests.
 void Host::start_sink(const std::vector<std::string>& options) {
-  std::vector<std::string> arguments{"--dir", path_ + "/requests", "--port", std::to_string(sink_port_), "--first",
-                                     std::to_string(1'000'000 * sink_lives_++)};
+  std::vector<std::string> arguments{"--dir", path_ + "/requests/" + std::to_string(sink_lives_++), "--port",
+                                     std::to_string(sink_port_)};
   arguments.insert(arguments.end(), options.begin(), options.end());
   for (int attempt = 0;; ++attempt) {
     auto sink = ChildProcess::start(TAILRACE_TEST_SINK, arguments, Captured::standard_output);
@@ -260,7 +260,7 @@ bool Host::wait_until_settled(milliseconds patience) {
 
 std::vector<Arrived> Host::arrived() const {
   std::vector<Arrived> all;
-  for (const auto& entry : fs::directory_iterator(path_ + "/requests")) {
+  for (const auto& entry : fs::recursive_directory_iterator(path_ + "/requests")) {
     const std::string name = entry.path().filename();
     if (name.rfind("traces-", 0) == 0) add_spans(entry.path(), all);
     if (name.rfind("logs-", 0) == 0) add_logs(entry.path(), all);

@@ -115,6 +115,8 @@ void work(int rounds) {
     }
     write_log([](std::uint32_t n) { error("log {}"_n, n); });
     write_log([](std::uint32_t n) { warn("slow", {{"seq", n}}); });
+    static_cast<void>(flush(0));
+    static_cast<void>(flush(0, Priority::critical));
     Scope scope("scope " + std::to_string(round));
     const std::uint32_t moved_n = begin_span();
     auto moved = start_span("moved"_n);

@@ -13,7 +13,7 @@
 //     tailrace::counter<int>("payments").add(1);
 //   }                                               // the span ends here
 //
-// Every call returns without waiting, allocating or throwing, whether or not an agent is there, before
+// Every call but flush() returns without waiting, and every one without allocating or throwing, whether or not an agent is there, before
 // init(), after main(), in destructors of threads, in a forked child. What cannot be recorded is
 // counted; stats() tells. -DTAILRACE_DISABLED compiles every call to nothing.
 //
@@ -26,6 +26,7 @@
 #endif
 
 #include <tailrace/detail/config.hpp>
+#include <tailrace/detail/flush.hpp>
 #include <tailrace/detail/log.hpp>
 #include <tailrace/detail/metrics.hpp>
 #include <tailrace/detail/propagation.hpp>

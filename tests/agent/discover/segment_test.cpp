@@ -112,7 +112,8 @@ TEST_F(SegmentTest, PublishesItsOwnWordsAndOnlyThose) {
   segment_->publish_settled(2, 320);
   segment_->set_sleeping(true);
   segment_->set_clock_override(shm::ClockKind::monotonic);
-  segment_->set_flush_done(9);
+  segment_->set_flush_done(shm::FlushKind::all, 9);
+  segment_->set_flush_done(shm::FlushKind::critical, 4);
   shm::Control& control = (*file_)->control();
   EXPECT_EQ(control.agent.agent_state.load(), static_cast<std::uint32_t>(shm::AgentState::attached));
   EXPECT_EQ(control.agent.agent_epoch.load(), 77u);
@@ -120,6 +121,7 @@ TEST_F(SegmentTest, PublishesItsOwnWordsAndOnlyThose) {
   EXPECT_NE(control.agent.heartbeat_monotonic_ns.load(), 0u);
   EXPECT_EQ(control.flush.agent_sleeping.load(), 1u);
   EXPECT_EQ(control.flush.flush_done.load(), 9u);
+  EXPECT_EQ(control.flush.critical_done.load(), 4u);
   EXPECT_EQ(control.hot.clock_override.load(), static_cast<std::uint8_t>(shm::ClockKind::monotonic));
   EXPECT_EQ((*file_)->tail(2).tail.load(), 640u);
   EXPECT_EQ((*file_)->tail(2).settled.load(), 320u);
@@ -128,6 +130,36 @@ TEST_F(SegmentTest, PublishesItsOwnWordsAndOnlyThose) {
   segment_->withdraw();
   EXPECT_EQ(control.agent.agent_state.load(), static_cast<std::uint32_t>(shm::AgentState::none));
   EXPECT_EQ(control.flush.agent_sleeping.load(), 0u);
+}
+
+TEST_F(SegmentTest, CountsAreWholeEvenAfterAnAgentThatDiedWritingThem) {
+  shm::Control& control = (*file_)->control();
+  control.flush.settled_seq.store(7);  // odd: it died in between
+  std::array<SettledCounts, shm::kSignals> counts;
+  counts[0].delivered = 3;
+  counts[1].rejected = 4;
+  counts[1].dropped[2] = 5;
+  counts[2].produced = 6;
+  segment_->publish_counts(shm::FlushKind::critical, counts);
+  EXPECT_EQ(control.flush.settled_seq.load(), 8u);
+  EXPECT_EQ(control.settled[1][0].delivered.load(), 3u);
+  EXPECT_EQ(control.settled[1][1].rejected.load(), 4u);
+  EXPECT_EQ(control.settled[1][1].dropped[2].load(), 5u);
+  EXPECT_EQ(control.settled[1][2].produced.load(), 6u);
+  EXPECT_EQ(control.settled[0][0].delivered.load(), 0u);
+  segment_->publish_counts(shm::FlushKind::all, counts);
+  EXPECT_EQ(control.flush.settled_seq.load(), 10u);
+  EXPECT_EQ(control.settled[0][0].delivered.load(), 3u);
+}
+
+TEST_F(SegmentTest, AskedGenerationsOfBothKindsAreRead) {
+  (*file_)->process().flush_gen.store(3);
+  (*file_)->process().critical_gen.store(5);
+  EXPECT_EQ(segment_->flush_gen(shm::FlushKind::all), 3u);
+  EXPECT_EQ(segment_->flush_gen(shm::FlushKind::critical), 5u);
+  (*file_)->control().flush.critical_done.store(4);
+  EXPECT_EQ(segment_->flush_done(shm::FlushKind::all), 0u);
+  EXPECT_EQ(segment_->flush_done(shm::FlushKind::critical), 4u);
 }
 
 TEST_F(SegmentTest, QuarantineTellsTheApplication) {

@@ -87,6 +87,30 @@ TEST_F(WaiterTest, WakeWakesItFromAnotherThreadAndBeforehand) {
   EXPECT_EQ(waiter_.wait(kLong), Waiter::Woken::wake);
 }
 
+TEST_F(WaiterTest, InANapBellsAreNotHeardAndAskForNoSystemCall) {
+  waiter_.prepare();
+  ring(*file_);
+  const auto started = steady_clock::now();
+  waiter_.nap(30ms);
+  EXPECT_GE(steady_clock::now() - started, 30ms);
+  EXPECT_EQ((*file_)->control().flush.agent_sleeping.load(), 0u);
+  EXPECT_EQ(waiter_.wait(kLong), Waiter::Woken::doorbell) << "but heard afterwards";
+}
+
+TEST_F(WaiterTest, ANapEndsWhenSomebodyWakesIt) {
+  waiter_.prepare();
+  waiter_.wake();
+  const auto started = steady_clock::now();
+  waiter_.nap(kLong);
+  std::thread other([this] {
+    std::this_thread::sleep_for(20ms);
+    waiter_.wake();
+  });
+  waiter_.nap(kLong);
+  EXPECT_LT(steady_clock::now() - started, kSoon);
+  other.join();
+}
+
 TEST_F(WaiterTest, WithoutWaitvItPolls) {
   waiter_.poll_only();
   waiter_.prepare();

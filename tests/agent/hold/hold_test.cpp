@@ -4,6 +4,7 @@
 // processes, status. Killing is hold_kill_test.cpp, damage is hold_damage_test.cpp.
 #include "agent/hold/hold.hpp"
 
+#include <array>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -875,6 +876,85 @@ TEST_F(HoldTest, StatusShowsWhatTheAgentHolds) {
 TEST_F(HoldTest, StatusOfNoHoldSaysWhy) {
   EXPECT_EQ(read_status(folder_ + "/none").error().code, ErrorCode::kNotFound);
   EXPECT_THAT(read_status(folder_).error().sentence, HasSubstr("not a plain file"));
+}
+
+// What flush() of critical records is answered with: booked with the rest of the ledger, in one step.
+TEST_F(HoldTest, CriticalRecordsAreBookedOnceMore) {
+  const ProcessIndex process = add();
+  Pass pass(*hold_);
+  ASSERT_TRUE(pass.begin(process));
+  const BatchKey critical{process, Signal::traces, 0, 1};
+  const BatchKey normal{process, Signal::traces, 1, 1};
+  BatchId first;
+  BatchId second;
+  for (int i = 0; i < 5; ++i) {
+    first = pass.append(critical, {}, 0, bytes("c"), {0, 0}).batch;
+    second = pass.append(normal, {}, 0, bytes("n"), {0, 0}).batch;
+  }
+  pass.drop(process, Signal::traces, DropReason::corrupt, 2, 0);
+  pass.drop(process, Signal::traces, DropReason::corrupt, 7);
+  pass.set_written(process, Signal::traces, 19);
+  pass.commit();
+  ASSERT_TRUE(hold_->close(first, {}).ok());
+  ASSERT_TRUE(hold_->close(second, {}).ok());
+  Outcome mixed{first, 3, 1, 1};
+  mixed.reason = DropReason::non_retryable;
+  mixed.grpc_code = 3;
+  const std::array<Outcome, 2> outcomes{mixed, Outcome{second, 5}};
+  ASSERT_TRUE(hold_->settle(outcomes).ok());
+
+  CriticalLedger expected;
+  expected.delivered = 3;
+  expected.rejected = 1;
+  expected.dropped[static_cast<std::size_t>(shm::DropGroup::refused)] = 1;
+  expected.dropped[static_cast<std::size_t>(shm::DropGroup::unusable)] = 2;
+  EXPECT_EQ(hold_->ledger(process)[0].critical, expected);
+  EXPECT_EQ(hold_->ledger(process)[0].delivered, 8u);
+  EXPECT_EQ(hold_->ledger(process)[1].critical, CriticalLedger{});
+  expect_balance(process, Signal::traces);
+  lose();
+  EXPECT_EQ(hold_->ledger(process)[0].critical, expected);
+}
+
+TEST_F(HoldTest, WhatWaitsForAnAnswerIsNamedUntilItIsSettled) {
+  const ProcessIndex process = add();
+  const ProcessIndex other = add(2);
+  Pass pass(*hold_);
+  ASSERT_TRUE(pass.begin(process));
+  ASSERT_TRUE(pass.begin(other));
+  const BatchId critical =
+      pass.append({process, Signal::logs, 0, 1}, {}, 0, bytes("c"), {0, 0}).batch;
+  const BatchId normal =
+      pass.append({process, Signal::logs, 1, 1}, {}, 0, bytes("n"), {0, 0}).batch;
+  const BatchId open = pass.append({process, Signal::logs, 1, 2}, {}, 0, bytes("o"), {0, 0}).batch;
+  const BatchId others = pass.append({other, Signal::logs, 0, 1}, {}, 0, bytes("x"), {0, 0}).batch;
+  static_cast<void>(pass.park(process, Signal::traces, 1, bytes("part"), {0, 0}, 0, 0));
+  pass.commit();
+  for (const BatchId id : {critical, normal, others}) ASSERT_TRUE(hold_->close(id, {}).ok());
+
+  std::vector<BatchId> all;
+  hold_->unsettled(process, false, all);
+  EXPECT_THAT(all, ::testing::UnorderedElementsAre(critical, normal));
+  std::vector<BatchId> alone;
+  hold_->unsettled(process, true, alone);
+  EXPECT_THAT(alone, ElementsAre(critical));
+
+  settle_all(critical, 1);
+  settle_all(open, 1);
+  // Its slot may be another batch's by now: it stays settled.
+  put(pass, process, "next", {0, 8});
+  hold_->forget_settled(all);
+  EXPECT_THAT(all, ElementsAre(normal));
+  hold_->forget_settled(alone);
+  EXPECT_THAT(alone, IsEmpty());
+}
+
+TEST(DropGroups, AreWhatTheApplicationIsTold) {
+  EXPECT_EQ(drop_group(DropReason::non_retryable), shm::DropGroup::refused);
+  EXPECT_EQ(drop_group(DropReason::retry_expired), shm::DropGroup::expired);
+  EXPECT_EQ(drop_group(DropReason::poison), shm::DropGroup::unusable);
+  EXPECT_EQ(drop_group(DropReason::segment_evicted), shm::DropGroup::lost);
+  EXPECT_EQ(drop_group(DropReason::sampled), shm::DropGroup::policy);
 }
 
 }  // namespace

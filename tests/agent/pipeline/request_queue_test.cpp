@@ -44,6 +44,19 @@ TEST(RequestQueueTest, CriticalGoesBeforeNormalBeforeBackground) {
   EXPECT_TRUE(queue.empty());
 }
 
+TEST(RequestQueueTest, TheSlotOfCriticalRecordsIsForNobodyElse) {
+  RequestQueue queue;
+  EXPECT_FALSE(queue.has_fresh(QueueClass::critical));
+  queue.push(batch(1, 1, QueueClass::normal));
+  EXPECT_FALSE(queue.has_fresh(QueueClass::critical));
+  EXPECT_FALSE(queue.take(0, 1000, false, QueueClass::critical));
+  queue.push(batch(2, 1, QueueClass::critical));
+  EXPECT_TRUE(queue.has_fresh(QueueClass::critical));
+  EXPECT_EQ(ids(*queue.take(0, 1000, false, QueueClass::critical)), Ids{2});
+  EXPECT_FALSE(queue.has_fresh(QueueClass::critical));
+  EXPECT_TRUE(queue.has_fresh());
+}
+
 TEST(RequestQueueTest, AClassThatWasPassedOverOftenGoesOnceInBetween) {
   RequestQueue queue;
   queue.push(batch(1000, 1, QueueClass::background));

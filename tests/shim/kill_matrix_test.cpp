@@ -38,6 +38,7 @@ struct Report {
   Call spans[kCalls];
   Call logs[kCalls];
   std::atomic<std::uint32_t> next_span, next_log;
+  std::atomic<std::uint32_t> adds_begun, adds_done, records_begun, records_done;
   char names[kPoints][40];
   std::atomic<std::uint32_t> hits[kPoints];
   std::atomic<std::uint32_t> point_count;
@@ -90,8 +91,28 @@ void write_log(F&& call) {
   report->logs[n].done = 1;
 }
 
+// Series that are new, and some that are not.
+void count(int round) {
+  const auto adds = counter<int>("adds");
+  const auto times = histogram<double>("times", HistogramOptions{"s", "", {1, 10}});
+  for (int i = 0; i < 4; ++i) {
+    ++report->adds_begun;
+    adds.add(1, {{"round", round % 2}, {"i", i}, {"new", i == 0 ? static_cast<int>(report->adds_begun.load()) : 0}});
+    ++report->adds_done;
+  }
+  const auto bound = adds.bind();
+  ++report->adds_begun;
+  bound.add(1);
+  ++report->adds_done;
+  ++report->records_begun;
+  times.record(5, {{"round", round}});
+  ++report->records_done;
+  counter<int>("adds." + std::to_string(report->adds_begun.load())).add(0);
+}
+
 void work(int rounds) {
   for (int round = 0; round < rounds; ++round) {
+    count(round);
     const std::uint32_t outer_n = begin_span();
     auto outer = span("outer"_n);
     describe(outer, outer_n);
@@ -151,6 +172,27 @@ void victim() {
   raise(SIGKILL);
 }
 
+void check_metrics(const Segment& s, const std::string& where) {
+  std::int64_t adds = 0;
+  std::uint64_t records = 0;
+  std::set<std::string> sets;
+  for (const Metric& m : s.metrics) {
+    std::string set = m.name;
+    for (const Item& item : m.attributes) set += "," + item.key + "=" + item.value;
+    EXPECT_TRUE(sets.insert(set).second) << where << ": two series " << set;
+    if (m.name == "adds") adds += m.integer;
+    if (m.name != "times") continue;
+    records += m.count;
+    EXPECT_EQ(m.bounds.size(), 2u) << where;
+    EXPECT_EQ(m.buckets, (std::vector<std::uint64_t>{0, m.count, 0})) << where;
+  }
+  EXPECT_GE(adds, report->adds_done.load()) << where;
+  EXPECT_LE(adds, report->adds_begun.load()) << where;
+  EXPECT_GE(records, report->records_done.load()) << where;
+  EXPECT_LE(records, report->records_begun.load()) << where;
+  EXPECT_EQ(s.metrics_unrecorded, 0u) << where;
+}
+
 void check(const std::vector<Segment>& segments, const std::string& where) {
   if (segments.empty()) {
     // Died before the segment had its name: then nothing can have been recorded.
@@ -160,6 +202,7 @@ void check(const std::vector<Segment>& segments, const std::string& where) {
   ASSERT_EQ(segments.size(), 1u) << where;
   const Segment& s = segments.front();
   EXPECT_EQ(s.problem, "") << where;
+  check_metrics(s, where);
   std::map<std::uint32_t, std::uint32_t> ended, open, logs;
   std::uint64_t in_rings = 0;
   std::set<std::string> ids;
@@ -222,6 +265,7 @@ class KillMatrix : public ::testing::Test {
     std::memset(static_cast<void*>(report->spans), 0, sizeof report->spans);
     std::memset(static_cast<void*>(report->logs), 0, sizeof report->logs);
     report->next_span = report->next_log = 0;
+    report->adds_begun = report->adds_done = report->records_begun = report->records_done = 0;
     kill_at = point;
     hits_left = hit;
     Directory directory;
@@ -236,7 +280,7 @@ TEST_F(KillMatrix, LosesNothingThatHadReturnedAtAnyPoint) {
   run(nullptr, 0);
   ASSERT_TRUE(report->finished.load());
   const std::uint32_t points = report->point_count.load();
-  EXPECT_GE(points, 40u) << "each store of write, start, item, end, lane, intern, birth and scope has a point";
+  EXPECT_GE(points, 44u) << "each store of write, start, item, end, lane, intern, birth, scope and series has a point";
   std::uint32_t kills = 0;
   for (std::uint32_t i = 0; i < points; ++i) {
     const std::uint32_t hits = report->hits[i].load();

@@ -32,9 +32,18 @@ inline const Metrics& metrics() {
 inline volatile int some_integer = 42;
 inline const char* some_text = "GET /index";
 
+inline std::uint64_t floor_words[16];
 inline void floor_add(int n) {
-  static std::uint64_t word;
-  for (int i = 0; i < n; ++i) asm volatile("addq $1, %0" : "+m"(word));
+  std::uint64_t* word = floor_words;
+  asm volatile("" : "+r"(word));
+  for (int i = 0; i < n; ++i) asm volatile("addq $1, %0" : "+m"(*word));
+}
+// What a histogram's shared shard cannot do without: its bucket, its sum.
+inline void floor_atomic(int n) {
+  for (int i = 0; i < n; ++i) {
+    __atomic_fetch_add(&floor_words[0], 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&floor_words[8], 1, __ATOMIC_RELAXED);
+  }
 }
 inline void counter_bound(int n) {
   const auto c = metrics().bound;

@@ -90,16 +90,16 @@ std::int32_t index_of(detail::Buckets b, double value) noexcept {
   b.first_index = -(1 << 20);
   b.count = 1u << 21;
   b.bounds = nullptr;
-  bool clamped = false;
-  return static_cast<std::int32_t>(detail::bucket_word(b, value, clamped) - detail::kShardHead) + b.first_index;
+  return static_cast<std::int32_t>(detail::exponential_word(b, value, nullptr) - detail::kShardHead) + b.first_index;
 }
 
 bool fill_explicit(const double* bounds, std::uint32_t size, Registry& registry, detail::Buckets& b) noexcept {
   const std::uint32_t padded = size == 0 ? 16 : (size + 15) & ~15u;
-  auto* copy = static_cast<double*>(take(registry, padded * sizeof(double)));
+  auto* copy = static_cast<double*>(take(registry, (padded + padded / 4) * sizeof(double)));
   if (copy == nullptr) return false;
   std::memcpy(copy, bounds, size * sizeof(double));
   for (std::uint32_t i = size; i < padded; ++i) copy[i] = __builtin_inf();
+  for (std::uint32_t i = 0; i < padded / 4; ++i) copy[padded + i] = i % 4 == 3 ? __builtin_inf() : copy[4 * i + 3];
   b.bounds = copy;
   b.bounds_padded = padded;
   b.count = size + 1;

@@ -82,7 +82,7 @@ void add(ThreadBlock* block, const shm::SegmentMap& map, std::uint32_t offset, s
       unsigned char* at = block->cells + offset;
       if (!real) return detail::add_word(at, bits);
       if (begin_own(block)) {
-        store_word(at, bits_of_real(real_of(load_word(at)) + real_of(bits)));
+        detail::add_real(at, real_of(bits));
         detail::clear_busy(block);
         return;
       }
@@ -113,14 +113,15 @@ void record_histogram(ThreadBlock* block, const shm::SegmentMap& map, const deta
                       std::uint64_t bits, bool real) noexcept {
   const double value = real ? real_of(bits) : static_cast<double>(static_cast<std::int64_t>(bits));
   bool clamped = false;
-  const std::uint32_t word = detail::bucket_word(in.buckets, value, clamped);
+  const std::uint32_t word = in.buckets.bounds != nullptr ? detail::kShardHead + detail::count_below(in.buckets, value)
+                                                          : detail::exponential_word(in.buckets, value, &clamped);
   if (word == detail::kNoWord) return count_invalid();
   if (clamped) map.process->metrics_clamped.fetch_add(1, std::memory_order_relaxed);
   const bool own = block != nullptr && block->shard != shm::kSharedShard && begin_own(block);
   unsigned char* at = map.metric_shared + offset + std::uint64_t{own ? block->shard : shm::kSharedShard} * in.buckets.shard_bytes;
   if (own) {
     detail::add_word(at + std::size_t{8} * word, 1);
-    if (real) store_word(at, bits_of_real(real_of(load_word(at)) + value));
+    if (real) detail::add_real(at, value);
     else detail::add_word(at, bits);
     if (beats(bits, load_word(at + 8), real, true)) store_word(at + 8, detail::hide(bits));
     if (beats(bits, load_word(at + 16), real, false)) store_word(at + 16, detail::hide(bits));
@@ -151,8 +152,13 @@ void record_open(ThreadBlock* block, const shm::SegmentMap& map, const detail::I
   }
 }
 
+constexpr bool scalar(Value::Kind kind) noexcept {
+  return kind == Value::Kind::boolean || kind == Value::Kind::integer || kind == Value::Kind::real ||
+         kind == Value::Kind::unsigned_integer;
+}
+
 // Attributes as words: exact for each entry that it fills. 0: does not fit, or is not scalar.
-std::uint32_t flatten(const Attribute* attributes, std::size_t size, std::uint64_t* words, std::uint64_t& hash) noexcept {
+TAILRACE_INLINE std::uint32_t flatten(const Attribute* attributes, std::size_t size, std::uint64_t* words, std::uint64_t& hash) noexcept {
   std::uint32_t n = 0;
   std::uint64_t sum = 0;
   // Exact up to sixteen bytes, else all of its words; the length stands in a head before.
@@ -179,70 +185,47 @@ std::uint32_t flatten(const Attribute* attributes, std::size_t size, std::uint64
     std::uint64_t key = a.key.id;
     if (TAILRACE_UNLIKELY(key == 0)) {
       key = std::uint64_t{a.key.length} | std::uint64_t{1} << 31;
-      if (a.key.text == nullptr || !text(a.key.text, a.key.length)) return 0;
+      if (a.key.text == nullptr || !text(a.key.text, a.key.length) || n == kEntryWords) return 0;
     }
     std::uint64_t length = 0;
-    switch (a.value.kind()) {
-      case Value::Kind::boolean:
-      case Value::Kind::integer:
-      case Value::Kind::real:
-      case Value::Kind::unsigned_integer:
-        if (TAILRACE_UNLIKELY(n == kEntryWords)) return 0;
-        words[n++] = a.value.word();
-        sum += (a.value.word() ^ 0xa0761d6478bd642full) * 0xe7037ed1a0b428dbull;
-        break;
-      case Value::Kind::string_id:
-        if (TAILRACE_LIKELY(a.value.id() != 0)) {
-          if (TAILRACE_UNLIKELY(n == kEntryWords)) return 0;
-          words[n++] = a.value.id();
-          sum += (a.value.id() ^ 0xa0761d6478bd642full) * 0xe7037ed1a0b428dbull;
-          break;
-        }
-        kind = static_cast<std::uint64_t>(Value::Kind::string);
-        [[fallthrough]];
-      case Value::Kind::string:
-        length = a.value.size();
-        if (!text(static_cast<const char*>(a.value.data()), length)) return 0;
-        break;
-      default: return 0;
+    const Value::Kind type = a.value.kind();
+    const bool named = type == Value::Kind::string_id && a.value.id() != 0;
+    if (type == Value::Kind::string || (type == Value::Kind::string_id && !named)) {
+      kind = static_cast<std::uint64_t>(Value::Kind::string);
+      length = a.value.size();
+      if (TAILRACE_UNLIKELY(!text(static_cast<const char*>(a.value.data()), length))) return 0;
+    } else if (TAILRACE_LIKELY(named || scalar(type))) {
+      const std::uint64_t word = named ? a.value.id() : a.value.word();
+      words[n++] = word;  // there is room for three
+      sum += (word ^ 0xa0761d6478bd642full) * 0xe7037ed1a0b428dbull;
+    } else {
+      return 0;
     }
     *head = key | kind << 32 | length << 40;
     sum += *head * 0x8ebc6af09c88c6e3ull;
   }
-  hash = sum ^ sum >> 32;
+  hash = sum ^ sum >> 29;
   return n;
 }
 
-bool matches(const CacheEntry& entry, std::uint32_t instrument, const std::uint64_t* words, std::uint32_t n) noexcept {
+TAILRACE_INLINE bool matches(const CacheEntry& entry, std::uint32_t instrument, const std::uint64_t* words, std::uint32_t n) noexcept {
   if (entry.instrument != instrument || entry.size != n) return false;
   std::uint64_t difference = 0;
   for (std::uint32_t i = 0; i < n; ++i) difference |= entry.words[i] ^ words[i];
   return difference == 0;
 }
 
-}  // namespace
-
-Cell look_up(ThreadBlock* block, const detail::Instrument* in, const Attribute* attributes, std::size_t size) noexcept {
-  bool settled;
-  if (size == 0) {
-    const Cell cell = in->bare.load(std::memory_order_acquire);
-    return cell != kNoCell ? cell : resolve(in, nullptr, 0, settled);
-  }
-  std::uint64_t words[kEntryWords];
-  std::uint64_t hash = 0;
-  const std::uint32_t n = flatten(attributes, size, words, hash);
-  if (n == 0 || block == nullptr || block->lane == kNoLane || in->index == kNone) return resolve(in, attributes, size, settled);
-  auto* entries = reinterpret_cast<CacheEntry*>(cache_at(block->lane));
+__attribute__((noinline)) Cell resolve_and_keep(ThreadBlock* block, const detail::Instrument* in, const Attribute* attributes,
+                                                std::size_t size, const std::uint64_t* words, std::uint32_t n, std::uint32_t at) noexcept {
+  auto* entries = reinterpret_cast<CacheEntry*>(block->cache);
   const std::uint32_t instrument = in->index + 1;
-  hash += instrument * 0x9e3779b1u;
-  hash ^= hash >> 15;
-  const auto at = static_cast<std::uint32_t>(hash % kCacheEntries);
-  if (TAILRACE_LIKELY(matches(entries[at], instrument, words, n))) return entries[at].cell;
   if (matches(entries[at ^ 1], instrument, words, n)) return entries[at ^ 1].cell;
+  bool settled;
   const Cell cell = resolve(in, attributes, size, settled);
   // Not in a handler: it may have interrupted a look-up in the same cache.
   if (cell != kNoCell && settled && begin_own(block)) {
-    CacheEntry& entry = entries[entries[at].instrument == 0 ? at : entries[at ^ 1].instrument == 0 ? at ^ 1 : at ^ (hash >> 32 & 1)];
+    static_assert(kCacheEntries % 2 == 0);
+    CacheEntry& entry = entries[entries[at].instrument == 0 ? at : entries[at ^ 1].instrument == 0 ? at ^ 1 : at ^ (words[n - 1] & 1)];
     __atomic_store_n(&entry.instrument, 0u, __ATOMIC_RELAXED);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     entry.size = n;
@@ -253,6 +236,33 @@ Cell look_up(ThreadBlock* block, const detail::Instrument* in, const Attribute* 
     detail::clear_busy(block);
   }
   return cell;
+}
+
+TAILRACE_INLINE Cell find(ThreadBlock* block, const detail::Instrument* in, const Attribute* attributes, std::size_t size) noexcept {
+  bool settled;
+  if (size == 0) {
+    const Cell cell = in->bare.load(std::memory_order_acquire);
+    return cell != kNoCell ? cell : resolve(in, nullptr, 0, settled);
+  }
+  std::uint64_t words[kEntryWords];
+  std::uint64_t hash = 0;
+  const std::uint32_t n = flatten(attributes, size, words, hash);
+  if (TAILRACE_UNLIKELY(n == 0 || block == nullptr || block->cache == nullptr || in->index == kNone)) {
+    return resolve(in, attributes, size, settled);
+  }
+  const std::uint32_t instrument = in->index + 1;
+  const std::uint64_t mixed = (hash + instrument) * 0x9e3779b97f4a7c15ull;
+  const auto at = static_cast<std::uint32_t>(mixed >> 57);
+  static_assert(kCacheEntries == 128, "seven bits");
+  const CacheEntry& entry = reinterpret_cast<const CacheEntry*>(block->cache)[at];
+  if (TAILRACE_LIKELY(matches(entry, instrument, words, n))) return entry.cell;
+  return resolve_and_keep(block, in, attributes, size, words, n, at);
+}
+
+}  // namespace
+
+Cell look_up(ThreadBlock* block, const detail::Instrument* in, const Attribute* attributes, std::size_t size) noexcept {
+  return find(block, in, attributes, size);
 }
 
 }  // namespace tailrace::shim
@@ -275,7 +285,13 @@ extern "C" void tailrace_record_attributes(const detail::Instrument* instrument,
   const shm::SegmentMap* map;
   if (!open_for_calls(block, map)) return;
   if (TAILRACE_UNLIKELY(!valid(*instrument, bits))) return count_invalid();
-  record_open(block, *map, *instrument, look_up(block, instrument, attributes, size), bits);
+  const Cell cell = find(block, instrument, attributes, size);
+  const bool sum = instrument->kind <= static_cast<std::uint8_t>(shm::MetricKind::up_down_counter);
+  if (TAILRACE_LIKELY(sum && (instrument->flags & shm::kMetricReal) == 0 && block != nullptr &&
+                      detail::cell_offset(cell) < block->cells_committed)) {
+    return detail::add_word(block->cells + detail::cell_offset(cell), bits);
+  }
+  record_open(block, *map, *instrument, cell, bits);
 }
 
 extern "C" void tailrace_metric_invalid() noexcept {

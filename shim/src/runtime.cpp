@@ -354,6 +354,7 @@ void attach_block(ThreadBlock& block, const shm::SegmentMap& map, std::uint32_t 
   if (lane != kNoLane) {
     map.heads[lane].shard.store(block.shard, std::memory_order_relaxed);
     block.cells = map.lane_cells(lane);
+    block.cache = cache_at(lane);
     commit_cells(block, 1000);
   }
   block.version = detail::kInlineVersion;

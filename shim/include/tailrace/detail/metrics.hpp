@@ -81,7 +81,8 @@ constexpr std::uint32_t cell_series(Cell cell) noexcept { return static_cast<std
 struct Buckets {
   std::uint32_t shard_bytes;
   std::uint32_t count;          // of one sign
-  const double* bounds;         // explicit: padded with infinity to a multiple of sixteen; null: exponential
+  const double* bounds;         // explicit: padded with infinity to a multiple of sixteen; behind them of each
+                                // four the last, of sixteen infinity; null: exponential
   std::uint32_t bounds_padded;
   std::int32_t first_index;
   const std::uint64_t* thresholds;  // mantissas of base^j, j < 2^up; then the greatest number
@@ -210,6 +211,17 @@ TAILRACE_INLINE std::uint64_t bits_of_real(double real) noexcept {
   return bits;
 }
 
+// A sum with one writer: stays in floating point registers, the way through the others is twice as long.
+TAILRACE_INLINE void add_real(unsigned char* at, double n) noexcept {
+#if defined(__SANITIZE_THREAD__)
+  store_word(at, bits_of_real(real_of(load_word(at)) + n));
+#else
+  typedef double Real __attribute__((aligned(8), may_alias));
+  volatile Real* sum = reinterpret_cast<volatile Real*>(at);
+  *sum = *sum + n;
+#endif
+}
+
 // A counter of either kind. False: the library must.
 template <class T, bool Monotonic>
 TAILRACE_INLINE bool add_own(Cell cell, std::uint64_t bits) noexcept {
@@ -221,7 +233,7 @@ TAILRACE_INLINE bool add_own(Cell cell, std::uint64_t bits) noexcept {
   if constexpr (std::is_same_v<T, double>) {
     if (TAILRACE_UNLIKELY(!finite(bits) || (Monotonic && real_of(bits) < 0) || block->busy != 0)) return false;
     set_busy(block);
-    store_word(word, bits_of_real(real_of(load_word(word)) + real_of(bits)));
+    add_real(word, real_of(bits));
     clear_busy(block);
   } else {
     add_word(word, bits);
@@ -254,41 +266,43 @@ inline constexpr std::uint32_t kNoWord = 0xffffffffu;
 typedef double TwoReals __attribute__((vector_size(16), aligned(8), may_alias));
 typedef long long TwoWords __attribute__((vector_size(16)));
 
-// How many bounds are below the value: the bucket, as it includes its upper bound.
-TAILRACE_INLINE std::uint32_t count_below(const double* bounds, std::uint32_t padded, double value) noexcept {
+// How many bounds are below the value: the bucket, as it includes its upper bound. Halves of whole sixteens,
+// then the four of each sixteen that stand at the ends of its quarters, then the quarter.
+TAILRACE_INLINE std::uint32_t count_below(const Buckets& b, double value) noexcept {
+  const double* bounds = b.bounds;
   std::uint32_t below = 0;
-  while (TAILRACE_UNLIKELY(padded > 16)) {  // halves, of whole sixteens
-    const std::uint32_t half = padded / 32 * 16;
-    const bool upper = bounds[half - 1] < value;
+  for (std::uint32_t left = b.bounds_padded; TAILRACE_UNLIKELY(left > 16);) {
+    const std::uint32_t half = left / 32 * 16;
+    const bool upper = bounds[below + half - 1] < value;
     below += upper ? half : 0;
-    bounds += upper ? half : 0;
-    padded = upper ? padded - half : half;
+    left = upper ? left - half : half;
   }
   const TwoReals both = {value, value};
-  TwoWords sum = {0, 0};
-  const TwoReals* pair = reinterpret_cast<const TwoReals*>(bounds);
-  for (int i = 0; i < 8; i += 4) {
-    sum += (pair[i] < both) + (pair[i + 1] < both) + ((pair[i + 2] < both) + (pair[i + 3] < both));
-  }
-  return below - static_cast<std::uint32_t>(sum[0] + sum[1]);  // a comparison that holds is -1
+  const auto four = [both](const double* at) noexcept {
+    const TwoReals* pairs = reinterpret_cast<const TwoReals*>(at);
+    const TwoWords holds = (pairs[0] < both) + (pairs[1] < both);  // a comparison that holds is -1
+    return static_cast<std::uint32_t>(-(holds[0] + holds[1]));
+  };
+  below += 4 * four(bounds + b.bounds_padded + below / 4);
+  return below + four(bounds + below);
 }
 
-// The word of a shard in which the value counts; kNoWord: a negative value without buckets. Index from
-// exponent and mantissa alone: index i covers (base^i, base^(i + 1)], so a power of two ends a bucket.
-TAILRACE_INLINE std::uint32_t bucket_word(const Buckets& b, double value, bool& clamped) noexcept {
-  if (b.bounds != nullptr) return kShardHead + count_below(b.bounds, b.bounds_padded, value);
+// The word of a shard in which the value counts, in exponential buckets; kNoWord: a negative value that has
+// none, or, unless `clamped` wants to know, one beyond the last. Index from exponent and mantissa alone: index i
+// covers (base^i, base^(i + 1)], so a power of two ends a bucket.
+TAILRACE_INLINE std::uint32_t exponential_word(const Buckets& b, double value, bool* clamped) noexcept {
   const std::uint64_t bits = bits_of_real(value);
   const std::uint64_t mantissa = bits & 0xfffffffffffffull;
   const std::int32_t exponent = static_cast<std::int32_t>(bits >> 52 & 0x7ff) - 1023;
   const std::uint32_t guess = b.guess[mantissa >> b.guess_shift];
   const std::int32_t below = static_cast<std::int32_t>(guess + (b.thresholds[guess] < mantissa ? 1u : 0u));
-  const std::int32_t index = (exponent * (1 << b.up) + below - 1) >> b.down;
-  const std::int32_t bucket = index - b.first_index;
+  const std::int32_t bucket = ((exponent * (1 << b.up) + below - 1) >> b.down) - b.first_index;
   if (TAILRACE_UNLIKELY(bucket < 0)) return kZeroWord;
   std::uint32_t word = static_cast<std::uint32_t>(bucket);
   if (TAILRACE_UNLIKELY(word >= b.count)) {
+    if (clamped == nullptr) return kNoWord;
     word = b.count - 1;
-    clamped = true;
+    *clamped = true;
   }
   if (TAILRACE_UNLIKELY(bits >> 63 != 0)) {
     if (!b.negatives) return kNoWord;
@@ -307,18 +321,22 @@ TAILRACE_HIDDEN __attribute__((noinline)) inline bool record_own(const Instrumen
   if (TAILRACE_UNLIKELY(!metrics_on(block))) return true;
   double value;
   if constexpr (std::is_same_v<T, double>) {
-    if (TAILRACE_UNLIKELY(!finite(bits))) return false;
     value = real_of(bits);
   } else {
     value = static_cast<double>(static_cast<std::int64_t>(bits));
   }
-  bool clamped = false;
-  const std::uint32_t word = bucket_word(instrument->buckets, value, clamped);
+  const Buckets& buckets = instrument->buckets;
+  std::uint32_t word;
+  if (buckets.bounds != nullptr) {
+    word = kShardHead + count_below(buckets, value);
+  } else {
+    word = exponential_word(buckets, value, nullptr);
+    if (TAILRACE_UNLIKELY(word == kNoWord)) return false;
+  }
   const std::uint32_t shard = block->shard;
-  if (TAILRACE_UNLIKELY(word == kNoWord || clamped)) return false;
-  unsigned char* const at = block->shared_cells + offset + std::uint64_t{shard} * instrument->buckets.shard_bytes;
+  unsigned char* const at = block->shared_cells + offset + std::uint64_t{shard} * buckets.shard_bytes;
   const std::uint64_t least = load_word(at + 8), most = load_word(at + 16);
-  bool inside;  // not a new minimum or maximum
+  bool inside;  // neither a new minimum nor maximum, and no NaN or infinity
   if constexpr (std::is_same_v<T, double>) {
     inside = value >= real_of(least ^ shm::kNeverSet) && value <= real_of(most ^ shm::kNeverSet);  // none yet: NaN
   } else {
@@ -341,7 +359,7 @@ TAILRACE_HIDDEN __attribute__((noinline)) inline bool record_own(const Instrumen
   if (TAILRACE_UNLIKELY(block->busy != 0)) return false;
   set_busy(block);
   add_word(at + 8 * word, 1);
-  if constexpr (std::is_same_v<T, double>) store_word(at, bits_of_real(real_of(load_word(at)) + value));
+  if constexpr (std::is_same_v<T, double>) add_real(at, value);
   else add_word(at, bits);
   clear_busy(block);
   return true;

@@ -92,7 +92,7 @@ struct alignas(64) ThreadBlock {
   SpanLimits limits;
   std::uint64_t next_low;   // ids of the next span, drawn by the one before: who starts a span need
   std::uint64_t next_span;  // not wait for them
-  std::uint64_t reserved;
+  unsigned char* cache;     // of series found by attributes
   // Line 4: metrics. Zero: no cells, the library must look.
   unsigned char* cells;         // of this lane
   unsigned char* shared_cells;  // gauges, histograms

@@ -121,6 +121,19 @@ void SessionMetrics::book_shim_counts() {
   note(ProcessWord::metrics_clamped, words.metrics_clamped);
 }
 
+// Once each: it will be the same in every collection.
+void SessionMetrics::say_left_out(const CollectCounts& counts) {
+  if (collector_.series().skipped() != 0 && !std::exchange(skipped_said_, true)) {
+    spdlog::warn("{}: {} of its metric series make no sense and are left out, the last because {}", who_,
+                 collector_.series().skipped(), collector_.series().why_skipped());
+  }
+  if ((counts.oversize != 0 || counts.not_finite != 0 || counts.saturated != 0) && !std::exchange(left_out_said_, true)) {
+    spdlog::warn("{}: of its metric points {} are left out because they are larger than a message may be, {} because "
+                 "they are no numbers; {} are sent as the largest int64, which they are beyond",
+                 who_, counts.oversize, counts.not_finite, counts.saturated);
+  }
+}
+
 bool SessionMetrics::Part::empty() const {
   return !last && process.points == 0 && series.groups.empty() && !series.baseline_changed;
 }
@@ -145,6 +158,7 @@ CollectStatus SessionMetrics::collect(Pass& pass, bool last) {
     Part part;
     part.series = collector_.collect(words_, baseline_, options, next);
     if (!part.series.readable) return CollectStatus::unreadable;
+    say_left_out(part.series.counts);
     part.process.next = process_baseline_;
     otlp::BackwardWriter writer(buffer_.data(), buffer_.size());
     if (sample) {

@@ -76,6 +76,7 @@ class SessionMetrics {
 
   void take_baseline();
   void book_shim_counts();
+  void say_left_out(const CollectCounts& counts);
   void begin(Pass& pass);
   AppendStatus commit(Pass& pass, Part& part);
   AppendStatus append(Pass& pass, const Part& part, std::uint64_t& points);
@@ -97,6 +98,8 @@ class SessionMetrics {
   ProcessBaseline process_baseline_;
   bool lost_ = false;
   bool oversize_said_ = false;
+  bool skipped_said_ = false;
+  bool left_out_said_ = false;
   Time next_;
 };
 

@@ -197,6 +197,24 @@ TEST_F(SegmentTest, ReadingBehindTheEndIsFalse) {
   EXPECT_FALSE(segment_->read(~0ull >> 1, bytes));
 }
 
+// Cells: what cannot be had is an answer, and never the zeros that stand in for it.
+TEST_F(SegmentTest, WordsAreReadWholeOrNotAtAll) {
+  (*file_)->lane_cell(1, 0) = 5;
+  (*file_)->lane_cell(1, 1) = ~std::uint64_t{0};
+  (*file_)->process().metrics_count.store(~0u);
+  EXPECT_EQ(segment_->metrics_count(), 16u);
+  std::array<std::uint64_t, 2> words{};
+  const std::uint64_t cells = segment_->geometry().lane_cells(1);
+  EXPECT_TRUE(segment_->read_words(cells, words));
+  EXPECT_EQ(words, (std::array<std::uint64_t, 2>{5, ~std::uint64_t{0}}));
+  EXPECT_FALSE(segment_->read_words(cells + 4, words));
+  EXPECT_FALSE(segment_->read_words(file_->size() - 8, words));
+  EXPECT_FALSE(segment_->read_words(~std::uint64_t{7}, words));
+  file_->cut_to(4096);
+  EXPECT_FALSE(segment_->read_words(cells, words));
+  EXPECT_FALSE(segment_->read_words(cells, words)) << "the zeros that are there now";
+}
+
 TEST_F(SegmentTest, RemovesItsOwnNameAndNoOtherFiles) {
   ASSERT_EQ(::rename(file_->path().c_str(), temporary_.in("moved").c_str()), 0);
   const SegmentFile other(temporary_.in(segment_name(1)));

@@ -88,29 +88,34 @@ extern "C" std::uint64_t tailrace_activate(const Context* context) noexcept {
   block->top = without_dead(*block);
   const std::uint32_t depth = depth_of(block->top);
   if (depth >= g.settings.depth_limit) return 0;
+  const std::uint32_t pinned = context->valid() ? pin_trace_state(context->trace_state) : 0;
   ContextEntry& entry = block->stack[depth + 1];
+  detail::set_busy(block);  // a handler that started a span now would take the same entry
   entry = ContextEntry{};
   if (context->valid()) {
     std::memcpy(entry.trace_id, context->trace_id, 16);
     std::memcpy(&entry.span_id, context->span_id, 8);
     entry.tflags = (context->sampled ? shm::kSampled : 0u) | (context->random ? shm::kRandom : 0u) |
                    (context->remote ? shm::kRemote : 0u) | shm::kRemoteKnown |
-                   pin_trace_state(context->trace_state) << kFlagsTraceStateShift;
+                   pinned << kFlagsTraceStateShift;
   }
-  block->top = block->top + 1;
-  return block->top;
+  const std::uint64_t top = block->top + 1;
+  block->top = top;
+  detail::clear_busy(block);
+  return top;
 }
 
 extern "C" void tailrace_deactivate(std::uint64_t top) noexcept {
   if (deactivate_context(top)) return;
   ThreadBlock* block = tailrace_thread;
   if (block->control == nullptr || (block->top ^ top) >> 32 != 0) return;  // another thread, another process
+  // Taken out while the entry is still this one's: behind the top, a handler may use it for a span of its own.
+  std::uint32_t& tflags = block->stack[depth_of(top)].tflags;
+  const std::uint32_t pinned = tflags >> kFlagsTraceStateShift;
+  tflags &= (1u << kFlagsTraceStateShift) - 1;
   SpanState s{};
   s.block = block;
   s.top = top;
   leave_stack(s, 0, true);
-  // Behind the stack's top now, or dead: nobody else looks at it.
-  std::uint32_t& tflags = block->stack[depth_of(top)].tflags;
-  unpin_trace_state(tflags >> kFlagsTraceStateShift);
-  tflags &= (1u << kFlagsTraceStateShift) - 1;
+  unpin_trace_state(pinned);
 }

@@ -43,6 +43,7 @@ Table* table() noexcept {
   if (have != nullptr) return have;
   void* fresh = mmap(nullptr, sizeof(Table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (fresh == MAP_FAILED) return nullptr;
+  munlock(fresh, sizeof(Table));  // under mlockall(MCL_FUTURE) all of it would stay resident
   if (!the_table.compare_exchange_strong(have, static_cast<Table*>(fresh), std::memory_order_acq_rel)) {
     munmap(fresh, sizeof(Table));
     return have;

@@ -158,11 +158,13 @@ class Run {
                             << "exporters:\n"
                             << "  file/traces: {path: " << directory_.path() << "/traces.bin, format: proto}\n"
                             << "  file/logs: {path: " << directory_.path() << "/logs.bin, format: proto}\n"
+                            << "  file/metrics: {path: " << directory_.path() << "/metrics.bin, format: proto}\n"
                             << "service:\n"
                             << "  telemetry: {metrics: {level: none}}\n"
                             << "  pipelines:\n"
                             << "    traces: {receivers: [otlp], exporters: [file/traces]}\n"
-                            << "    logs: {receivers: [otlp], exporters: [file/logs]}\n";
+                            << "    logs: {receivers: [otlp], exporters: [file/logs]}\n"
+                            << "    metrics: {receivers: [otlp], exporters: [file/metrics]}\n";
       auto child = ChildProcess::start(program, {"--config", config}, Captured::standard_error);
       ASSERT_TRUE(child.ok()) << child.error().sentence;
       if (wait_for(*child, "Everything is ready", words)) {
@@ -288,6 +290,7 @@ class Run {
   void read_collector() {
     read_framed(directory_.path() + "/traces.bin", out_.traces);
     read_framed(directory_.path() + "/logs.bin", out_.logs);
+    read_framed(directory_.path() + "/metrics.bin", out_.metrics);
   }
 
   void read_sink() {
@@ -300,7 +303,8 @@ class Run {
       ASSERT_EQ(answer.status, 0) << answer.output;
       const std::string bytes = contents(again);
       const bool good = signal == "traces" ? out_.traces.emplace_back().ParseFromString(bytes)
-                                           : out_.logs.emplace_back().ParseFromString(bytes);
+                        : signal == "logs" ? out_.logs.emplace_back().ParseFromString(bytes)
+                                           : out_.metrics.emplace_back().ParseFromString(bytes);
       ASSERT_TRUE(good) << name;
     }
   }

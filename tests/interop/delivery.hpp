@@ -14,6 +14,7 @@
 
 #include "agent/hold/status.hpp"
 #include "opentelemetry/proto/collector/logs/v1/logs_service.pb.h"
+#include "opentelemetry/proto/collector/metrics/v1/metrics_service.pb.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb.h"
 
 namespace tailrace::interop {
@@ -34,6 +35,7 @@ struct Delivery {
   std::string skipped;  // not empty: why there is nothing to compare
   std::vector<pb::collector::trace::v1::ExportTraceServiceRequest> traces;
   std::vector<pb::collector::logs::v1::ExportLogsServiceRequest> logs;
+  std::vector<pb::collector::metrics::v1::ExportMetricsServiceRequest> metrics;
   std::map<std::string, Ids> ids;               // as the recorder told them
   std::map<std::string, std::uint64_t> times;   // likewise, nanoseconds since 1970
   std::uint64_t written_spans = 0;              // by the recorder's own count

@@ -8,6 +8,7 @@
 //   recorder limits          little of it, with the limits that OTEL_*_LIMIT set
 //   recorder parts          one span of more parts than the agent joins
 //   recorder shared          a process without a lane of its own for its second thread
+//   recorder metrics         every instrument, in two rounds, each waited for
 //
 // Standard output: a line "ID name trace-id span-id" for each context that expectations name, and
 // "TIME name nanoseconds" for moments that are no constants.
@@ -91,7 +92,8 @@ int main(int argc, char** argv) {
   const bool limits = std::strcmp(argv[1], "limits") == 0;
   const bool parts = std::strcmp(argv[1], "parts") == 0;
   const bool shared = std::strcmp(argv[1], "shared") == 0;
-  if (!everything && !limits && !parts && !shared) return 2;
+  const bool metrics = std::strcmp(argv[1], "metrics") == 0;
+  if (!everything && !limits && !parts && !shared && !metrics) return 2;
   sigset_t stop;
   sigemptyset(&stop);
   sigaddset(&stop, SIGTERM);
@@ -125,6 +127,8 @@ int main(int argc, char** argv) {
     record_limits();
   } else if (parts) {
     record_parts();
+  } else if (metrics) {
+    if (!record_metrics()) return 5;
   } else {
     record_shared();
   }

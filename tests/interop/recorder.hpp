@@ -25,6 +25,7 @@ void record_attributes();  // recorder_spans.cpp
 void record_parents();
 void record_items();
 void record_wide();
-void record_logs();  // recorder_logs.cpp
+void record_logs();     // recorder_logs.cpp
+bool record_metrics();  // recorder_metrics.cpp
 
 }  // namespace tailrace::interop

@@ -47,6 +47,10 @@ class RecordWriter {
   // Tailrace's own.
   AppendStatus append_points(Pass& pass, std::optional<std::uint16_t> scope, std::span<const std::uint8_t> messages,
                              std::uint32_t points);
+  // The same messages to whoever watches, once they are committed: a collection may be made again.
+  void show_points(std::span<const std::uint8_t> messages) {
+    if (tap_.watched()) [[unlikely]] tap_.see_points(resource_.service(), messages);
+  }
 
  private:
   struct Head {

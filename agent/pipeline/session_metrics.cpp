@@ -201,6 +201,7 @@ AppendStatus SessionMetrics::commit(Pass& pass, Part& part) {
   if (points != 0) pass.add_produced(process_, Signal::metrics, points);
   if (part.last) pass.set_word(process_, ProcessWord::metrics_done, 1);
   pass.commit();
+  show(part);
   baseline_ = std::move(part.series.baseline);
   process_baseline_ = part.process.next;
   return status;
@@ -220,6 +221,13 @@ AppendStatus SessionMetrics::append(Pass& pass, const Part& part, std::uint64_t&
     }
   }
   return status;
+}
+
+void SessionMetrics::show(const Part& part) {
+  if (part.process.points != 0) writer_.show_points(part.process.bytes);
+  for (const MetricGroup& group : part.series.groups) {
+    for (const MetricPiece& piece : group.pieces) writer_.show_points(piece.bytes);
+  }
 }
 
 AppendStatus SessionMetrics::keep(Pass& pass, const Part& part) {

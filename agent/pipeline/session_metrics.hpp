@@ -81,6 +81,7 @@ class SessionMetrics {
   AppendStatus commit(Pass& pass, Part& part);
   AppendStatus append(Pass& pass, const Part& part, std::uint64_t& points);
   AppendStatus keep(Pass& pass, const Part& part);
+  void show(const Part& part);
 
   Hold& hold_;
   const ProcessIndex process_;

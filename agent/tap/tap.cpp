@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/tap/metric_points.hpp"
+
 namespace tailrace::agent {
 namespace {
 
@@ -66,6 +68,10 @@ void TapPoint::see(std::string_view service, const otlp::LogView& log) {
   for (const std::shared_ptr<Tap>& tap : taps_) {
     if (tap->filter().passes(service, log) && tap->reserve()) tap->offer(TapLine(service, log));
   }
+}
+
+void TapPoint::see_points(std::string_view service, std::span<const std::uint8_t> messages) {
+  each_metric_point(messages, [&](const TapMetric& metric) { see(service, metric); });
 }
 
 void TapPoint::see(std::string_view service, const TapMetric& metric) {

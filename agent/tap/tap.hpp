@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -76,6 +77,8 @@ class TapPoint {
   void see(std::string_view service, const otlp::SpanView& span);
   void see(std::string_view service, const otlp::LogView& log);
   void see(std::string_view service, const TapMetric& metric);
+  // Encoded metrics, as they are appended.
+  void see_points(std::string_view service, std::span<const std::uint8_t> messages);
 
  private:
   void look_again();

@@ -13,7 +13,9 @@ int main(int argc, char** argv) {
   tailrace::Config config;
   config.service = argv[1];
   if (!tailrace::init(config).ok()) return 4;
+  auto turns = tailrace::counter<std::uint64_t>("turns", {"{turn}"});
   for (;;) {
+    turns.add(1, {{"lane", "left"}});
     {
       auto slow = tailrace::span("slow");
       ::usleep(20'000);

@@ -102,6 +102,24 @@ TEST_F(TapTest, ShowsWhatPassesThroughTheFilter) {
   other.stop();
 }
 
+TEST_F(TapTest, ShowsMetricPointsAsTheyAreCollected) {
+  host_.stop_agent();
+  host_.start_agent({"--metric-interval", "200"});
+  ChildProcess app = host_.start_program(TAP_APP, {"till"});
+  ChildProcess child = tap({"--json", "--signal", "metrics", "--name", "turns", "--count", "2"});
+  std::int64_t last = 0;
+  for (const std::string& text : lines_of(child, 2)) {
+    const nlohmann::json line = nlohmann::json::parse(text, nullptr, false);
+    ASSERT_TRUE(line.is_object()) << text;
+    EXPECT_EQ(line["signal"], "metrics");
+    EXPECT_EQ(line["attributes"]["lane"], "left") << text;
+    EXPECT_GT(line["value"].get<std::int64_t>(), last) << "cumulative";
+    last = line["value"];
+  }
+  EXPECT_EQ(status_of(child), 0);
+  app.stop();
+}
+
 TEST_F(TapTest, OneTraceIsFollowed) {
   ChildProcess app = host_.start_program(TAP_APP, {"till"});
   ChildProcess any = tap({"--json", "--count", "1", "--name", "slow"});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any bytes as a client's request, and as a line that a client gets. A request that is taken is one that a
+// Any bytes as a client's request, as a line that a client gets, and as encoded metrics. A request that is taken is one that a
 // client could have made; a line becomes text in which nothing is left that a terminal obeys.
 #include <cstdint>
 #include <cstdio>
@@ -10,6 +10,7 @@
 #include <string>
 
 #include "agent/tap/line.hpp"
+#include "agent/tap/metric_points.hpp"
 #include "agent/tap/protocol.hpp"
 #include "agent/tap/text.hpp"
 #include "shm/reader/utf8.hpp"
@@ -49,6 +50,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     span.name = {bytes.get(), size};
     static_cast<void>(filter->passes(span.name, span));
   }
+  each_metric_point({data, size}, [](const TapMetric& metric) {
+    const TapLine line("shop", metric);
+    check_text(TapText(false, false).line(line));
+  });
   if (const auto line = TapLine::from(bytes.get(), size)) {
     check_text(TapText(false, false).line(*line));
     check_text(TapText(false, true).line(*line));

@@ -4,8 +4,8 @@
 // count. It lies in the hold beside the points that it goes with, so that a killed agent neither repeats
 // nor loses a delta, and a cumulative series keeps its start.
 //
-// Bytes (version 1): 'T' 'M' 'B' 1, a varint lost_ns, then each entry as varints: distance of its series to the one before,
-// less 1; distance of its start to the one before (zigzag); shape; then for `word` the value, for
+// Bytes (version 1): 'T' 'M' 'B' 1, a varint lost_ns, then each entry as varints: distance of its series to the
+// one before, less 1; distance of its start to the one before (zigzag); shape; then for `word` the value, for
 // `histogram` the sum's 8 bytes, the zero bucket, the number of buckets that are not 0, and of each the
 // distance to the one before, less 1, and its count. A bucket's number counts the negative ones behind
 // the positive ones.

@@ -405,7 +405,8 @@ class MetricCollector::Part {
     if (!message_) return;
     if (points_ != 0) {
       message_->finish();
-      std::vector<std::uint8_t>& bytes = collection_.bytes_.emplace_back(writer_.bytes().begin(), writer_.bytes().end());
+      const auto written = writer_.bytes();
+      const auto& bytes = collection_.bytes_.emplace_back(written.begin(), written.end());
       bytes_ += bytes.size();
       group().pieces.push_back({bytes, points_});
     }

@@ -107,9 +107,8 @@ TEST(MetricsModelTest, AnExponentialHistogramIsThatOfItsRawValues) {
     const auto buckets = static_cast<std::uint32_t>(1 + random() % 800);
     const auto first = -static_cast<std::int32_t>(random() % 160);
     const std::int64_t top = first + static_cast<std::int64_t>(buckets) - 1;
-    if (std::ldexp(static_cast<double>(top), -scale) >= 1024 || std::ldexp(static_cast<double>(first), -scale) < -1074) {
-      continue;
-    }
+    const auto octaves = [&](std::int64_t index) { return std::ldexp(static_cast<double>(index), -scale); };
+    if (octaves(top) >= 1024 || octaves(first) < -1074) continue;
     MetricsApp app;
     const std::uint32_t index =
         app.series(app.exponential(buckets, first, scale,

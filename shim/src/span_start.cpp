@@ -76,26 +76,11 @@ void inherit(const SpanOptions& options, std::uint32_t parents, TraceStateText& 
 using namespace tailrace;
 using namespace tailrace::shim;
 
-extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* start) noexcept {
-  static const SpanOptions kDefaults{};
-  SpanState& s = *state;
-  forget(s);
-  if (tailrace_thread == &off_block) return;
-  const SpanOptions& options = start->options != nullptr ? *start->options : kDefaults;
-  const std::uint32_t priority = static_cast<std::uint32_t>(options.priority) & 3;
-  ThreadBlock* block = enter();
-  if (block == nullptr && g.mode.load(std::memory_order_acquire) != Mode::active) return;  // counted there
-  if (segment() == nullptr) {
-    g.calls_unrecorded.fetch_add(1, std::memory_order_relaxed);
-    return;
-  }
+// The start itself, behind the checks of who calls: its frame is large, and what stands as deep as it would make an
+// ordinary call that comes after a longjmp look like a handler (begin_own()).
+__attribute__((noinline)) static void start_recorded(SpanState& s, const detail::SpanStart* start, const SpanOptions& options,
+                                                     std::uint32_t priority, ThreadBlock* block) noexcept {
   const shm::ControlHot& control = g.map.control->hot;
-  if (((control.disable_mask.load(std::memory_order_relaxed) | g.settings.off_mask) & 1u) != 0) return;
-  if (block != nullptr && block->lane != kNoLane && block->busy != 0 && !begin_own(block)) {
-    count_unlaned(Signal::traces, priority);  // a handler that interrupted a write: no span is started there
-    return;
-  }
-  if (block != nullptr && block->lane != kNoLane) detail::set_busy(block);
   ThreadBlock* own = block != nullptr && block->lane != kNoLane ? block : nullptr;
   struct Leave {
     ThreadBlock* block;
@@ -249,4 +234,27 @@ extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* s
     add_text(s, shm::kTraceStateKey, trace_state.bytes, trace_state.size);
   }
   for (const Link& link : options.links) tailrace_span_link(&s, &link);
+}
+
+extern "C" void tailrace_span_start(SpanState* state, const detail::SpanStart* start) noexcept {
+  static const SpanOptions kDefaults{};
+  SpanState& s = *state;
+  forget(s);
+  if (tailrace_thread == &off_block) return;
+  const SpanOptions& options = start->options != nullptr ? *start->options : kDefaults;
+  const std::uint32_t priority = static_cast<std::uint32_t>(options.priority) & 3;
+  ThreadBlock* block = enter();
+  if (block == nullptr && g.mode.load(std::memory_order_acquire) != Mode::active) return;  // counted there
+  if (segment() == nullptr) {
+    g.calls_unrecorded.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const shm::ControlHot& control = g.map.control->hot;
+  if (((control.disable_mask.load(std::memory_order_relaxed) | g.settings.off_mask) & 1u) != 0) return;
+  if (block != nullptr && block->lane != kNoLane && block->busy != 0 && !begin_own(block)) {
+    count_unlaned(Signal::traces, priority);  // a handler that interrupted a write: no span is started there
+    return;
+  }
+  if (block != nullptr && block->lane != kNoLane) detail::set_busy(block);
+  start_recorded(s, start, options, priority, block);
 }

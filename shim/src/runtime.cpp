@@ -321,7 +321,7 @@ void attach_block(ThreadBlock& block, const shm::SegmentMap& map, std::uint32_t 
   const bool unlimited = s.span_limits.attributes >= 62 && s.span_value_length == 0xffffffffu;
   const bool counter = g.clock != static_cast<std::uint32_t>(shm::ClockKind::monotonic);
   const bool fast = counter && lane != kNoLane;
-  block.depth_limit = fast && s.parent_based && !s.ratio && (s.off_mask & 1) == 0 ? s.depth_limit : 0;
+  block.depth_limit = fast && s.parent_based && (s.off_mask & 1) == 0 ? s.depth_limit : 0;
   block.room = unlimited ? shm::kDraftBytes : 0;
   block.log_fast = fast && s.log_attributes >= 16 && (s.off_mask & 2) == 0 ? 1 : 0;
   block.log_floor = block.log_fast != 0 ? s.min_severity : 255;

@@ -11,8 +11,9 @@ std::uint64_t random_id(ThreadBlock* block) noexcept {
     shm::fill_random(&id, sizeof id);
     return id;
   }
+  const std::uint64_t id = detail::mix(block->id_state, block->id_key);
   block->id_state += detail::kIdStep;
-  return detail::mix(block->id_state, block->id_key);
+  return id;
 }
 
 // The tracestate of a root that was sampled by ratio: the same for as long as nobody changes the ratio.
@@ -118,6 +119,12 @@ __attribute__((noinline)) static void start_recorded(SpanState& s, const detail:
   if (has_parent) {
     ids[0] = parent->trace_id[0];
     ids[1] = parent->trace_id[1];
+  } else if (own != nullptr) {
+    // The number that the inlined start looked at, if it was here before: a root is decided once.
+    ids[0] = (own->id_state ^ own->id_key) | 1;
+    ids[1] = __builtin_bswap64(own->next_low);
+    own->next_low = detail::mix(own->id_state, own->id_key);
+    own->id_state += 2 * detail::kIdStep;
   } else {
     ids[0] = random_id(block) | 1;
     ids[1] = __builtin_bswap64(random_id(block));

@@ -214,8 +214,12 @@ TAILRACE_INLINE bool start_fast(SpanState& state, std::uint32_t name, SpanKind k
     lo = __builtin_bswap64(random);
     // The low 56 bits of the trace id decide, as its last seven bytes.
     const std::uint64_t randomness = random & kRandomnessMask;
-    const bool sampled =
-        randomness >= control->trace_threshold.load(std::memory_order_relaxed) && randomness >= block->threshold;
+    bool sampled = randomness >= control->trace_threshold.load(std::memory_order_relaxed);
+    if (TAILRACE_UNLIKELY(block->threshold != 0)) {
+      // By ratio: whoever is kept says so in a tracestate. The library decides again, by the same number.
+      if (sampled && randomness >= block->threshold) return leave_start(block);
+      sampled = false;
+    }
     tflags = sampled ? shm::kRandom | shm::kSampled : shm::kRandom;
     block->next_low = mix(step, key);
   } else {

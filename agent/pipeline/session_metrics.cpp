@@ -12,6 +12,7 @@
 
 #include "proto/encode/backward_writer.hpp"
 #include "tailrace/shm/clock.hpp"
+#include "tailrace/shm/test_point.hpp"
 
 namespace tailrace::agent {
 namespace {
@@ -159,6 +160,7 @@ CollectStatus SessionMetrics::collect(Pass& pass, bool last) {
     part.series = collector_.collect(words_, baseline_, options, next);
     if (!part.series.readable) return CollectStatus::unreadable;
     say_left_out(part.series.counts);
+    TAILRACE_TEST_POINT("agent.metrics.collected");
     part.process.next = process_baseline_;
     otlp::BackwardWriter writer(buffer_.data(), buffer_.size());
     if (sample) {
@@ -193,7 +195,9 @@ AppendStatus SessionMetrics::commit(Pass& pass, Part& part) {
   begin(pass);
   std::uint64_t points = 0;
   AppendStatus status = append(pass, part, points);
+  TAILRACE_TEST_POINT("agent.metrics.appended");
   if (status == AppendStatus::appended) status = keep(pass, part);
+  TAILRACE_TEST_POINT("agent.metrics.kept");
   if (status != AppendStatus::appended) {
     pass.abandon();
     return status;
@@ -202,6 +206,7 @@ AppendStatus SessionMetrics::commit(Pass& pass, Part& part) {
   if (part.last) pass.set_word(process_, ProcessWord::metrics_done, 1);
   pass.commit();
   show(part);
+  TAILRACE_TEST_POINT("agent.metrics.committed");
   baseline_ = std::move(part.series.baseline);
   process_baseline_ = part.process.next;
   return status;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <csignal>
@@ -182,7 +183,7 @@ void Host::start_sink(const std::vector<std::string>& options) {
 
 void Host::stop_sink() { sink_.reset(); }
 
-void Host::start_agent(std::vector<std::string> options) {
+std::vector<std::string> Host::agent_arguments(const std::vector<std::string>& options) const {
   std::vector<std::string> arguments{"agent", "--dir", segments(), "--endpoint",
                                      "http://127.0.0.1:" + std::to_string(sink_port_)};
   arguments.insert(arguments.end(), options.begin(), options.end());
@@ -190,14 +191,36 @@ void Host::start_agent(std::vector<std::string> options) {
   if (std::find(options.begin(), options.end(), "--metric-interval") == options.end()) {
     arguments.emplace_back("--no-process-metrics");
   }
+  return arguments;
+}
+
+bool Host::run_agent_that_dies(const std::string& point, int hit, std::vector<std::string> options) {
+  auto agent = ChildProcess::start(TAILRACE_PROGRAM, agent_arguments(options), Captured::standard_error,
+                                   {{"LD_PRELOAD", TAILRACE_TEST_KILLER},
+                                    {"KILL_POINT", point},
+                                    {"KILL_HIT", std::to_string(hit)}});
+  EXPECT_TRUE(agent.ok());
+  if (!agent.ok()) return false;
+  const auto deadline = steady_clock::now() + seconds(10);
+  while (agent->running() && steady_clock::now() < deadline) {
+    while (agent->read_line(milliseconds(10))) {
+    }
+  }
+  const bool died = !agent->running();
+  const int status = agent->stop();
+  return died && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+void Host::start_agent(std::vector<std::string> options) {
+  const std::vector<std::string> arguments = agent_arguments(options);
   auto agent = ChildProcess::start(TAILRACE_PROGRAM, arguments, Captured::standard_error);
   ASSERT_TRUE(agent.ok()) << agent.error().sentence;
   agent_.emplace(std::move(agent).value());
-  std::string words;
+  first_words_.clear();
   for (;;) {
     const std::optional<std::string> line = agent_->read_line(seconds(20));
-    ASSERT_TRUE(line) << "the agent did not start; it said:\n" << words;
-    words += *line + "\n";
+    ASSERT_TRUE(line) << "the agent did not start; it said:\n" << first_words_;
+    first_words_ += *line + "\n";
     if (line->find("ready:") != std::string::npos) return;
   }
 }

@@ -59,10 +59,14 @@ class Host {
   void start_sink(const std::vector<std::string>& options = {});
   void stop_sink();
   void start_agent(std::vector<std::string> options = {});
+  // An agent that kills itself at the `hit`-th time that it passes a test point; false: it has not within a while, and
+  // is stopped. Needs a build with test points and without sanitizers.
+  bool run_agent_that_dies(const std::string& point, int hit, std::vector<std::string> options = {});
   void kill_agent();                       // SIGKILL, and waits for it
   int stop_agent(milliseconds patience = milliseconds(15000));  // SIGTERM; the exit status
   [[nodiscard]] agent::ChildProcess& agent() { return *agent_; }
-  // Lines the agent has said since the last call.
+  // What the agent said up to "ready", and lines that it has said since the last call.
+  [[nodiscard]] const std::string& first_words() const { return first_words_; }
   std::vector<std::string> agent_words();
 
   agent::ChildProcess start_program(const std::string& program, const std::vector<std::string>& arguments,
@@ -81,9 +85,12 @@ class Host {
   [[nodiscard]] int sink_port() const { return sink_port_; }
 
  private:
+  [[nodiscard]] std::vector<std::string> agent_arguments(const std::vector<std::string>& options) const;
+
   std::string path_;
   int sink_port_ = 0;
   std::uint64_t sink_lives_ = 0;
+  std::string first_words_;
   std::optional<agent::ChildProcess> sink_;
   std::optional<agent::ChildProcess> agent_;
 };

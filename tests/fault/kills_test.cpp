@@ -204,6 +204,30 @@ TEST_F(KillsTest, SpansInSeveralRecordsSurviveBothKills) {
   EXPECT_GT(recorded, 50u) << "too little load to show anything";
 }
 
+#if defined(TAILRACE_TEST_POINTS) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+TEST_F(KillsTest, ARecordThatEndsEveryAgentIsSkippedAndBookedAndItsNeighboursArrive) {
+  host_.start_sink();
+  Listener victim(host_, {"poisonous", "1", "40", "0", "0"});
+  EXPECT_EQ(victim.wait(), 0);
+  // The first dies in a pass of many records, and says no more than that. The next one reads them one by one and dies
+  // over the second one, which is the first span (a lane begins with its thread); and so do two more.
+  for (const int hit : {1, 2, 1, 1}) {
+    ASSERT_TRUE(host_.run_agent_that_dies("hold.drain.begun", hit));
+    expect_balanced(host_.status());
+  }
+  host_.start_agent();
+  ASSERT_TRUE(host_.wait_until_settled(seconds(30)));
+  const agent::HoldStatus status = host_.status();
+  expect_balanced(status);
+  EXPECT_EQ(status.totals[0].dropped[static_cast<std::size_t>(agent::DropReason::poison)], 1u);
+  EXPECT_EQ(status.totals[0].delivered, 39u);
+  EXPECT_EQ(status.totals[1].delivered, 10u);
+  const auto keyed = by_key(host_.arrived());
+  EXPECT_EQ(keyed.size(), 49u);
+  EXPECT_FALSE(keyed.contains({"poisonous", false, 0, 0})) << "another one was skipped";
+}
+#endif
+
 // Counts what came more than once, and expects whole requests to be the reason: those sent by an agent that
 // died before it could book the answer.
 std::size_t doubled_requests(const std::vector<Arrived>& all) {

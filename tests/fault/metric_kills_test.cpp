@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <map>
 #include <new>
 #include <random>
@@ -191,6 +192,81 @@ TEST_F(MetricKillsTest, AnAgentKilledBetweenAndDuringCollectionsNeitherRepeatsNo
   for (const ArrivedPoint& point : all) ++requests[point.request];
   EXPECT_LE(copies_of(series), static_cast<std::size_t>(kKills) * 4 * (all.size() / requests.size() + 1));
   expect_ledger(all.size() - copies_of(series));
+}
+
+#if defined(TAILRACE_TEST_POINTS) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+TEST_F(MetricKillsTest, AnAgentKilledAtEveryStepOfACollectionNeitherRepeatsNorLosesADelta) {
+  host_.start_sink();
+  Count count(host_, "counting");
+  int deaths = 0;
+  for (const int hit : {1, 2, 5}) {
+    for (const char* point : {"agent.metrics.collected", "agent.metrics.appended", "agent.metrics.kept",
+                              "hold.pass.begin", "hold.txn.entry", "hold.txn.valid", "hold.txn.apply",
+                              "hold.txn.clear", "hold.pass.committed", "hold.page.clear", "agent.metrics.committed",
+                              "hold.slot.words", "hold.page.take", "hold.close.state", "hold.settle.committed"}) {
+      EXPECT_TRUE(host_.run_agent_that_dies(point, hit, options("delta"))) << point << " hit " << hit;
+      expect_balanced(host_.status());
+      ++deaths;
+    }
+  }
+  EXPECT_EQ(deaths, 45);
+  host_.start_agent(options("delta"));
+  count.finish();
+  ASSERT_TRUE(host_.wait_until_settled(seconds(60)));
+  const std::vector<ArrivedPoint> all = host_.arrived_points();
+  const auto series = by_series(all);
+  expect_counted(sum_of_deltas(series, "counting"), count);
+  expect_ledger(all.size() - copies_of(series));
+}
+
+TEST_F(MetricKillsTest, LastValuesAreSentOnceThoughEveryAgentDiesOverThem) {
+  host_.start_sink();
+  for (const char* temporality : {"delta", "cumulative"}) {
+    Count count(host_, temporality);
+    ASSERT_TRUE(wait_until([&] { return count.returned(2) > 200; }, seconds(20)));
+    count.kill();
+    // An hour: nothing but the death brings a collection.
+    const std::vector<std::string> slow{"--metric-interval", "3600000", "--temporality", temporality};
+    for (const char* point : {"agent.metrics.collected", "agent.metrics.kept", "hold.txn.valid", "agent.metrics.committed",
+                              "hold.settle.begin"}) {
+      EXPECT_TRUE(host_.run_agent_that_dies(point, 1, slow)) << point;
+    }
+    host_.start_agent(slow);
+    ASSERT_TRUE(host_.wait_until_settled(seconds(30)));
+    const auto series = by_series(host_.arrived_points());
+    expect_counted(temporality == std::string("delta") ? sum_of_deltas(series, temporality)
+                                                       : last_values(series, temporality),
+                   count);
+    for (const auto& [key, own] : series) {
+      if (std::get<0>(key) != temporality) continue;
+      EXPECT_EQ(own.points.size(), 1u) << std::get<1>(key);
+    }
+    EXPECT_EQ(host_.stop_agent(), 0);
+  }
+}
+#endif
+
+TEST_F(MetricKillsTest, AHoldThatIsLostSendsNothingTwice) {
+  host_.start_sink();
+  host_.start_agent(options("delta"));
+  Count count(host_, "counting");
+  ASSERT_TRUE(wait_until([this] { return host_.status().totals[2].delivered > 1000; }, seconds(20)));
+  host_.kill_agent();
+  std::filesystem::remove(host_.hold());
+  host_.start_agent(options("delta"));
+  ASSERT_TRUE(wait_until([this] { return host_.status().totals[2].delivered > 1000; }, seconds(20)));
+  std::string said = host_.first_words();
+  for (const std::string& line : host_.agent_words()) said += line + "\n";
+  EXPECT_NE(said.find("its deltas start anew"), std::string::npos) << said;
+  EXPECT_EQ(host_.status().processes.at(0).baselines_lost, 1u);
+  count.finish();
+  ASSERT_TRUE(host_.wait_until_settled(seconds(60)));
+  const auto sums = sum_of_deltas(by_series(host_.arrived_points()), "counting");
+  for (unsigned thread = 0; thread < count.threads(); ++thread) {
+    const double sum = sums.at({"adds", thread});
+    EXPECT_LE(sum, static_cast<double>(count.begun(thread)));
+    EXPECT_GT(sum, static_cast<double>(count.returned(thread)) / 4) << "only what was counted in between is missing";
+  }
 }
 
 TEST_F(MetricKillsTest, AnAgentKilledInAnOutageDeliversEveryDeltaOnce) {

@@ -74,6 +74,31 @@ TEST(StatusTest, AStuckAgentIsToldByItsOldestThread) {
   EXPECT_NE(table.find("42 s"), std::string::npos);
 }
 
+TEST(StatusTest, WhatMadeNoMetricPointIsShownAsWhatItIs) {
+  HoldStatus status = some_status();
+  EXPECT_EQ(status_table(status, "hold", 160 * kSecond).find("Metrics:"), std::string::npos) << "nothing to be said";
+  ProcessStatus& process = status.processes[0];
+  process.words[static_cast<std::size_t>(ProcessWord::metrics_unrecorded)] = 31;
+  process.words[static_cast<std::size_t>(ProcessWord::metrics_invalid)] = 32;
+  process.words[static_cast<std::size_t>(ProcessWord::metrics_clamped)] = 33;
+  process.words[static_cast<std::size_t>(ProcessWord::metrics_skipped)] = 34;
+  process.baselines_lost = 35;
+  process.baseline_bytes = 36;
+  const std::string table = status_table(status, "hold", 160 * kSecond);
+  for (const char* line : {"31 calls found no series", "32 values not valid", "33 values beyond a histogram's last bucket",
+                           "34 collections skipped", "35 baselines lost"}) {
+    EXPECT_NE(table.find(line), std::string::npos) << line << " is missing in\n" << table;
+  }
+  const nlohmann::json json = nlohmann::json::parse(status_json(status, "hold"));
+  const nlohmann::json& metrics = json["processes"][0]["metrics"];
+  EXPECT_EQ(metrics["unrecorded"], 31);
+  EXPECT_EQ(metrics["invalid"], 32);
+  EXPECT_EQ(metrics["clamped"], 33);
+  EXPECT_EQ(metrics["collections_skipped"], 34);
+  EXPECT_EQ(metrics["baselines_lost"], 35);
+  EXPECT_EQ(metrics["baseline_bytes"], 36);
+}
+
 TEST(StatusTest, TheJsonBalances) {
   const nlohmann::json json = nlohmann::json::parse(status_json(some_status(), "hold"));
   const nlohmann::json& row = json["ledger"]["traces"];

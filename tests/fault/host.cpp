@@ -133,7 +133,7 @@ void add_points(const fs::path& path, std::vector<ArrivedPoint>& out) {
   for (const auto& resource : request.resource_metrics()) {
     ArrivedPoint one;
     one.service = text_of(resource.resource().attributes(), "service.name");
-    one.request = path.filename();
+    one.request = path.parent_path().filename() / path.filename();
     for (const auto& scope : resource.scope_metrics()) {
       for (const auto& metric : scope.metrics()) {
         one.metric = metric.name();
@@ -293,7 +293,7 @@ std::vector<Arrived> Host::arrived() const {
 
 std::vector<ArrivedPoint> Host::arrived_points() const {
   std::vector<ArrivedPoint> all;
-  for (const auto& entry : fs::directory_iterator(path_ + "/requests")) {
+  for (const auto& entry : fs::recursive_directory_iterator(path_ + "/requests")) {
     if (entry.path().filename().string().rfind("metrics-", 0) == 0) add_points(entry.path(), all);
   }
   return all;

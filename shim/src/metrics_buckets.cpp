@@ -97,7 +97,7 @@ bool fill_explicit(const double* bounds, std::uint32_t size, Registry& registry,
   const std::uint32_t padded = size == 0 ? 16 : (size + 15) & ~15u;
   auto* copy = static_cast<double*>(take(registry, (padded + padded / 4) * sizeof(double)));
   if (copy == nullptr) return false;
-  std::memcpy(copy, bounds, size * sizeof(double));
+  for (std::uint32_t i = 0; i < size; ++i) copy[i] = bounds[i];
   for (std::uint32_t i = size; i < padded; ++i) copy[i] = __builtin_inf();
   for (std::uint32_t i = 0; i < padded / 4; ++i) copy[padded + i] = i % 4 == 3 ? __builtin_inf() : copy[4 * i + 3];
   b.bounds = copy;

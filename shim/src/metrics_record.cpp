@@ -77,8 +77,8 @@ void add_real_atomic(unsigned char* at, double value) noexcept {
 
 void add(ThreadBlock* block, const shm::SegmentMap& map, std::uint32_t offset, std::uint64_t bits, bool real) noexcept {
   if (block != nullptr && block->lane != kNoLane) {
-    if (TAILRACE_UNLIKELY(offset >= __atomic_load_n(&block->cells_committed, __ATOMIC_ACQUIRE))) commit_cells(*block, 1);
-    if (offset < block->cells_committed) {
+    if (TAILRACE_UNLIKELY(offset >= __atomic_load_n(&block->cells_committed, __ATOMIC_RELAXED))) commit_cells(*block, 1);
+    if (offset < __atomic_load_n(&block->cells_committed, __ATOMIC_RELAXED)) {
       unsigned char* at = block->cells + offset;
       if (!real) return detail::add_word(at, bits);
       if (begin_own(block)) {
@@ -288,7 +288,7 @@ extern "C" void tailrace_record_attributes(const detail::Instrument* instrument,
   const Cell cell = find(block, instrument, attributes, size);
   const bool sum = instrument->kind <= static_cast<std::uint8_t>(shm::MetricKind::up_down_counter);
   if (TAILRACE_LIKELY(sum && (instrument->flags & shm::kMetricReal) == 0 && block != nullptr &&
-                      detail::cell_offset(cell) < block->cells_committed)) {
+                      detail::cell_offset(cell) < __atomic_load_n(&block->cells_committed, __ATOMIC_RELAXED))) {
     return detail::add_word(block->cells + detail::cell_offset(cell), bits);
   }
   record_open(block, *map, *instrument, cell, bits);

@@ -46,7 +46,9 @@ struct InstrumentOptions {
 };
 
 enum class HistogramKind : std::uint8_t {
-  standard,  // explicit if bounds are given, else as OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION says
+  // Explicit if bounds are given, else as OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION says or, after
+  // init(), Config::exponential_histograms.
+  standard,
   explicit_bounds,
   exponential,
 };
@@ -227,7 +229,8 @@ template <class T, bool Monotonic>
 TAILRACE_INLINE bool add_own(Cell cell, std::uint64_t bits) noexcept {
   ThreadBlock* block = tailrace_thread;
   const std::uint32_t offset = cell_offset(cell);
-  if (TAILRACE_UNLIKELY(offset >= block->cells_committed)) return false;  // also in a child: zero
+  // Relaxed: it only grows, the pages were there before. Zero in a child.
+  if (TAILRACE_UNLIKELY(offset >= __atomic_load_n(&block->cells_committed, __ATOMIC_RELAXED))) return false;
   if (TAILRACE_UNLIKELY(!metrics_on(block))) return true;
   unsigned char* word = block->cells + offset;
   if constexpr (std::is_same_v<T, double>) {

@@ -21,7 +21,7 @@ namespace tailrace::agent {
 
 struct TapLimits {
   std::size_t clients = 8;
-  std::chrono::milliseconds tick{50};
+  std::chrono::milliseconds tick{100};
   std::chrono::milliseconds patience{30'000};       // for a client that takes nothing
   std::chrono::milliseconds request_within{2'000};  // for one that asks nothing
 };

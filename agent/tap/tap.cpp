@@ -18,18 +18,16 @@ Tap::Tap(TapFilter filter) : filter_(std::move(filter)), queue_(2 * kLines, 0, k
 
 // Several workers may find the last place at once; the one too many gives it back.
 bool Tap::reserve() {
-  if (waiting_.load(std::memory_order_relaxed) < kLines) {
-    if (waiting_.fetch_add(1, std::memory_order_relaxed) < kLines) return true;
-    waiting_.fetch_sub(1, std::memory_order_relaxed);
-  }
-  left_out_.fetch_add(1, std::memory_order_relaxed);
+  if (waiting_.load(std::memory_order_relaxed) >= kLines) return false;
+  if (waiting_.fetch_add(1, std::memory_order_relaxed) < kLines) return true;
+  waiting_.fetch_sub(1, std::memory_order_relaxed);
   return false;
 }
 
 void Tap::offer(const TapLine& line) {
   if (queue_.try_enqueue(line)) return;
   waiting_.fetch_sub(1, std::memory_order_relaxed);
-  left_out_.fetch_add(1, std::memory_order_relaxed);
+  leave_out(1);
 }
 
 bool Tap::take(TapLine& line) {
@@ -55,18 +53,37 @@ void TapPoint::look_again() {
   const std::unique_lock lock(hub_.mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return;
   seen_ = hub_.changes_.load(std::memory_order_relaxed);
-  taps_ = hub_.taps_;
+  taps_.clear();
+  for (const std::shared_ptr<Tap>& tap : hub_.taps_) taps_.push_back({tap});
+}
+
+void TapPoint::book_left_out() {
+  for (Watched& watched : taps_) {
+    if (watched.left_out != 0) watched.tap->leave_out(std::exchange(watched.left_out, 0));
+    watched.full = false;
+  }
+}
+
+// The view has passed the filter.
+template <class View>
+void TapPoint::show(Watched& watched, std::string_view service, const View& view) {
+  watched.full = watched.full || !watched.tap->reserve();
+  if (watched.full) {
+    ++watched.left_out;
+  } else {
+    watched.tap->offer(TapLine(service, view));
+  }
 }
 
 void TapPoint::see(std::string_view service, const otlp::SpanView& span) {
-  for (const std::shared_ptr<Tap>& tap : taps_) {
-    if (tap->filter().passes(service, span) && tap->reserve()) tap->offer(TapLine(service, span));
+  for (Watched& watched : taps_) {
+    if (watched.tap->filter().passes(service, span)) show(watched, service, span);
   }
 }
 
 void TapPoint::see(std::string_view service, const otlp::LogView& log) {
-  for (const std::shared_ptr<Tap>& tap : taps_) {
-    if (tap->filter().passes(service, log) && tap->reserve()) tap->offer(TapLine(service, log));
+  for (Watched& watched : taps_) {
+    if (watched.tap->filter().passes(service, log)) show(watched, service, log);
   }
 }
 
@@ -75,8 +92,8 @@ void TapPoint::see_points(std::string_view service, std::span<const std::uint8_t
 }
 
 void TapPoint::see(std::string_view service, const TapMetric& metric) {
-  for (const std::shared_ptr<Tap>& tap : taps_) {
-    if (tap->filter().passes_metric(service, metric.name) && tap->reserve()) tap->offer(TapLine(service, metric));
+  for (Watched& watched : taps_) {
+    if (watched.tap->filter().passes_metric(service, metric.name)) show(watched, service, metric);
   }
 }
 

@@ -197,6 +197,7 @@ TEST_F(TapServerTest, WhatIsLeftOutIsToldInNumbers) {
   std::uint64_t left_out = 0;
   constexpr std::uint64_t kFlood = 50 * Tap::kLines;
   see("flood", kFlood);
+  point_.refresh();
   while (lines + left_out < kFlood) {
     const auto packet = receive(client);
     ASSERT_TRUE(packet.has_value()) << lines << " lines, " << left_out << " left out";

@@ -67,6 +67,7 @@ TEST(Tap, AFullTapLeavesOutAndCounts) {
   hub.add(tap);
   point.refresh();
   for (std::size_t i = 0; i < 3 * Tap::kLines; ++i) point.see("shop", span_view("flood"));
+  point.refresh();
   EXPECT_EQ(tap->left_out(), 2 * Tap::kLines);
   EXPECT_EQ(take_all(*tap), Tap::kLines);
   point.see("shop", span_view("again"));
@@ -86,7 +87,11 @@ TEST(Tap, EveryLineIsTakenOrCounted) {
     workers.emplace_back([&] {
       TapPoint point(hub);
       while (!point.watched()) point.refresh();
-      for (std::uint64_t n = 0; n < kEach; ++n) point.see("shop", span_view("work", n));
+      for (std::uint64_t n = 0; n < kEach; ++n) {
+        if (n % 100 == 0) point.refresh();
+        point.see("shop", span_view("work", n));
+      }
+      point.refresh();
       running.fetch_sub(1);
     });
   }

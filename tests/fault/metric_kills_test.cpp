@@ -277,10 +277,16 @@ TEST_F(MetricKillsTest, AnAgentKilledInAnOutageDeliversEveryDeltaOnce) {
   host_.start_agent(agent);
   Count count(host_, "counting");
   kill_agent_often(agent);
-  const agent::HoldStatus outage = host_.status();
+  agent::HoldStatus outage;
+  EXPECT_TRUE(wait_until(
+      [&] {
+        outage = host_.status();
+        return outage.page_bytes_used > outage.page_bytes / 4;
+      },
+      seconds(20)))
+      << "the hold is too empty to show anything";
   EXPECT_EQ(outage.totals[2].delivered, 0u);
   EXPECT_GT(outage.totals[2].held, 1000u);
-  EXPECT_GT(outage.page_bytes_used, outage.page_bytes / 4) << "the hold is too empty to show anything";
   host_.start_sink();
   count.finish();
   ASSERT_TRUE(host_.wait_until_settled(seconds(60)));

@@ -255,7 +255,7 @@ bool commit_series(Private& p, const shm::SegmentMap& map, std::uint32_t count, 
 }
 
 // Under the lock. The cells of lanes whose threads run: they find them committed at their next add.
-void commit_running_lanes(Private& p, const shm::SegmentMap& map) noexcept {
+void commit_running_lanes(Private& p, const shm::SegmentMap& map, std::uint64_t words) noexcept {
   const std::uint32_t used = map.geometry.lanes - shm::kSharedLanes;
   for (std::uint32_t lane = 0; lane < used; ++lane) {
     const std::uint64_t word = p.lanes_taken[lane / 64].load(std::memory_order_acquire);
@@ -266,7 +266,7 @@ void commit_running_lanes(Private& p, const shm::SegmentMap& map) noexcept {
     if ((word >> (lane % 64) & 1) == 0) continue;
     ThreadBlock& block = *block_at(lane);
     // One that is being attached sees to it itself, or at its first add.
-    if (__atomic_load_n(&block.tid, __ATOMIC_ACQUIRE) != 0) grow_block_cells(block, lane);
+    if (__atomic_load_n(&block.tid, __ATOMIC_ACQUIRE) != 0) grow_block_cells(block, lane, words);
   }
 }
 
@@ -310,7 +310,7 @@ Cell make_series(Registry& r, InstrumentRecord& in, std::uint32_t attributes, st
   const bool ready = p != nullptr && p->state.load(std::memory_order_acquire) == ChildState::ready && p->metrics_ready != 0;
   if (ready) {
     if (!commit_series(*p, g.map, index + 1, lane_words, shared_words)) return kNoCell;
-    if (lane_words != r.lane_words) commit_running_lanes(*p, g.map);
+    if (lane_words != r.lane_words) commit_running_lanes(*p, g.map, lane_words);
     TAILRACE_TEST_POINT("shim.metric.cells");
     g.map.descriptors[index] = d;
     TAILRACE_TEST_POINT("shim.metric.filled");
@@ -377,11 +377,9 @@ void say_complaint() noexcept {
 }
 
 // Whole pages: what is registered later often lies in them.
-bool grow_block_cells(ThreadBlock& block, std::uint32_t lane) noexcept {
-  const Registry* r = registry();
-  if (r == nullptr) return false;
+bool grow_block_cells(ThreadBlock& block, std::uint32_t lane, std::uint64_t words) noexcept {
   std::uint64_t committed = __atomic_load_n(&block.cells_committed, __ATOMIC_RELAXED);
-  if (!grow_to(g.map.lane_cells(lane), committed, r->lane_words * 8, 4096, shm::kLaneCellBytes)) return false;
+  if (!grow_to(g.map.lane_cells(lane), committed, words * 8, 4096, shm::kLaneCellBytes)) return false;
   g.map.heads[lane].cell_words.store(committed / 8, std::memory_order_release);
   __atomic_store_n(&block.cells_committed, static_cast<std::uint32_t>(committed), __ATOMIC_RELEASE);
   return true;
@@ -393,7 +391,7 @@ void commit_cells(ThreadBlock& block, unsigned attempts) noexcept {
   if (p == nullptr || p->metrics_ready == 0 || r == nullptr || block.lane == kNoLane || block.cells_refused != 0) return;
   if (!g.metrics_lock.try_lock(attempts)) return;
   // No space: this thread's counters go to the shared lane.
-  if (!grow_block_cells(block, block.lane)) block.cells_refused = 1;
+  if (!grow_block_cells(block, block.lane, r->lane_words)) block.cells_refused = 1;
   g.metrics_lock.unlock();
 }
 

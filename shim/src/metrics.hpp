@@ -70,7 +70,7 @@ void copy_metrics(Private& p, const shm::SegmentMap& map) noexcept;
 
 // Cells of a lane that is taken, as many as there are series; what is missing stays with the shared lane.
 void commit_cells(ThreadBlock& block, unsigned attempts) noexcept;
-bool grow_block_cells(ThreadBlock& block, std::uint32_t lane) noexcept;  // under the lock
+bool grow_block_cells(ThreadBlock& block, std::uint32_t lane, std::uint64_t words) noexcept;  // under the lock
 
 // The series with these attributes, made now unless the limit says overflow; kNoCell: none to be had.
 // `settled`: it will be the same for ever.

@@ -429,6 +429,31 @@ TEST(Metrics, MoreThreadsThanLanesCountInTheSharedLane) {
   EXPECT_EQ(s.metric("h")->real, 168000.0);
 }
 
+// What was seen: the page of a new counter was committed by the first add, in handlers too.
+TEST(Metrics, CellsOfThreadsThatRunAreCommittedWhenASeriesIsMade) {
+  recorded([] {
+    CHILD_EXPECT(attach_thread(), 91);
+    std::atomic<int> step{0};
+    std::thread other([&] {
+      CHILD_EXPECT(attach_thread(), 92);
+      step = 1;
+      while (step != 2) std::this_thread::yield();
+      CHILD_EXPECT(tailrace_thread->cells_committed >= 3 * 4096, 93);
+    });
+    while (step != 1) std::this_thread::yield();
+    CHILD_EXPECT(tailrace_thread->cells_committed == 0, 94);
+    const auto c = counter<int>("c");
+    for (int i = 0; i < 1025; ++i) c.bind({{"i", i}});
+    CHILD_EXPECT(tailrace_thread->cells_committed == 3 * 4096, 95);
+    step = 2;
+    other.join();
+    std::thread([] {
+      CHILD_EXPECT(attach_thread(), 96);
+      CHILD_EXPECT(tailrace_thread->cells_committed >= 3 * 4096, 97);
+    }).join();
+  });
+}
+
 // A signal handler interrupts adds, double adds and records of the same cells.
 TEST(Metrics, SignalHandlersThatAddLoseNothing) {
   struct Shared {

@@ -3,7 +3,9 @@
 #include <atomic>
 #include <cmath>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <string>
@@ -13,6 +15,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -427,6 +430,66 @@ TEST(Metrics, MoreThreadsThanLanesCountInTheSharedLane) {
   EXPECT_EQ(s.metric("real")->real, 6000.0);
   EXPECT_EQ(s.metric("h")->count, 24000u);
   EXPECT_EQ(s.metric("h")->real, 168000.0);
+}
+
+TEST(Metrics, FullStringsSendNewSetsToTheOverflowSeries) {
+  const Segment s = recorded([] {
+    auto c = counter<int>("c", {"", "", nullptr, 0xffffffff});
+    for (int i = 0; i < 4000; ++i) c.add(1, {{"text", std::to_string(i) + std::string(400, 'x')}});
+    c.add(1, {{"text", std::string(5000, 'y')}});  // larger than any set may be
+  });
+  const Metric* overflow = s.metric("c", "otel.metric.overflow", "true");
+  ASSERT_NE(overflow, nullptr);
+  EXPECT_EQ(overflow->integer + static_cast<std::int64_t>(s.metrics.size()) - 1, 4001);
+  EXPECT_GT(s.metrics.size(), 1000u);
+  EXPECT_EQ(s.metrics_unrecorded, 0u);
+}
+
+TEST(Metrics, AFullTmpfsSinksAndCountsAndKeepsWhatThereIs) {
+  char path[] = "/tmp/tailrace-test-mount-XXXXXX";
+  ASSERT_NE(mkdtemp(path), nullptr);
+  if (mount("tmpfs", path, "tmpfs", 0, "size=3m,mode=0700") != 0) {
+    rmdir(path);
+    GTEST_SKIP() << "no right to mount a tmpfs";
+  }
+  setenv("TAILRACE_DIR", path, 1);
+  const std::string directory = path;
+  EXPECT_EQ(in_child([] {
+    CHILD_EXPECT(init(config()).ok(), 90);
+    HistogramOptions options;
+    options.kind = HistogramKind::exponential;
+    const auto first = counter<int>("first").bind();
+    const auto h = histogram<double>("h", options);
+    for (int i = 0; i < 500; ++i) {
+      first.add(1);
+      h.record(1.0, {{"i", i}});
+    }
+    // Threads whose lanes find no room count in the shared one.
+    for (int t = 0; t < 8; ++t) std::thread([&] { first.add(1); }).join();
+    const Stats all = stats();
+    CHILD_EXPECT(all.series > 10 && all.series < 500, 91);
+    raise(SIGKILL);
+  }), 128 + SIGKILL);
+  const std::string file = [&] {
+    const std::string command = "ls " + directory;
+    std::string name;
+    if (FILE* f = popen(command.c_str(), "r"); f != nullptr) {
+      char line[256] = {};
+      if (std::fgets(line, sizeof line, f) != nullptr) name = std::string(line, std::strcspn(line, "\n"));
+      pclose(f);
+    }
+    return name;
+  }();
+  const Segment s = read_segment(directory + "/" + file);
+  EXPECT_EQ(s.problem, "");
+  EXPECT_EQ(s.metric("first")->integer, 508);
+  std::uint64_t records = 0;
+  for (const Metric& m : s.metrics) records += m.name == "h" ? m.count : 0;
+  EXPECT_EQ(records + s.metrics_unrecorded, 500u);
+  unlink((directory + "/" + file).c_str());
+  umount(path);
+  rmdir(path);
+  unsetenv("TAILRACE_DIR");
 }
 
 // What was seen: the page of a new counter was committed by the first add, in handlers too.

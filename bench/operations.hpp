@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include <tailrace/tailrace.h>
 #include <tailrace/tailrace.hpp>
 
 #include "floor.hpp"
@@ -77,6 +78,36 @@ inline void span_string32(int n) {
     s.set("path"_n, value);
   }
 }
+// The same span by the C interface, with names interned once.
+struct CNames {
+  tailrace_name_t span = tailrace_name_intern("handle request", 14);
+  tailrace_name_t size = tailrace_name_intern("http.request.size", 17);
+  tailrace_name_t duration = tailrace_name_intern("duration", 8);
+  tailrace_name_t cached = tailrace_name_intern("cached", 6);
+};
+inline void c_finished(int n) {
+  static const CNames names;
+  for (int i = 0; i < n; ++i) {
+    const tailrace_time_t start = tailrace_cpu_time();
+    const tailrace_attribute_t attributes[] = {
+        tailrace_attribute_of(names.size, tailrace_value_int(sink_int)),
+        tailrace_attribute_of(names.duration, tailrace_value_double(sink_double)),
+        tailrace_attribute_of(names.cached, tailrace_value_bool(true)),
+    };
+    tailrace_span_record(names.span, start, attributes, 3, nullptr);
+  }
+}
+inline void c_steps(int n) {
+  static const CNames names;
+  for (int i = 0; i < n; ++i) {
+    tailrace_span_t s;
+    tailrace_span_begin(&s, names.span, nullptr);
+    tailrace_span_set_int(&s, names.size, sink_int);
+    tailrace_span_set_double(&s, names.duration, sink_double);
+    tailrace_span_set_bool(&s, names.cached, true);
+    tailrace_span_finish(&s);
+  }
+}
 inline void floor_log(int n) {
   const char* t = text;
   const std::size_t length = std::strlen(t);
@@ -132,6 +163,8 @@ inline const Operation operations[] = {
     {"span, plain literals", "floor: span", span_literals, normal, 1000, 1.2},
     {"span, run-time strings", "floor: span", span_strings, normal, 1000, 1.4},
     {"span, 4 attributes", "floor: span", span_four, normal, 900, 0},
+    {"finished span by one C call", "floor: span", c_finished, normal, 1000, 1.1},
+    {"span by five C calls", "floor: span", c_steps, normal, 1000, 1.5},
     {"span, 3 and a 32-byte string", "floor: span", span_string32, normal, 800, 0},
     {"floor: log", nullptr, floor_log, nothing, 1000, 0},
     {"log, 3 arguments", "floor: log", log, normal, 1000, 1.05},

@@ -360,6 +360,7 @@ extern "C" void tailrace_stats(Stats* out, std::uint32_t size) noexcept {
   stats.before_init = g.calls_before_init.load(std::memory_order_relaxed);
   stats.unrecorded = g.calls_unrecorded.load(std::memory_order_relaxed);
   stats.cut = g.cut_unlaned.load(std::memory_order_relaxed);
+  stats.bad_input = g.bad_input.load(std::memory_order_relaxed);
   stats.series = g.series.load(std::memory_order_relaxed);
   stats.metrics_unrecorded = g.metrics_unrecorded.load(std::memory_order_relaxed);
   stats.callbacks_failed = g.callbacks_failed.load(std::memory_order_relaxed);

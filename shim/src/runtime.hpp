@@ -174,6 +174,7 @@ struct Global {
   std::atomic<std::uint64_t> calls_before_init;
   std::atomic<std::uint64_t> calls_unrecorded;
   std::atomic<std::uint64_t> cut_unlaned;
+  std::atomic<std::uint64_t> bad_input;  // calls of the C interface with wrong arguments
 
   // Metrics (metrics.hpp). The lock is not in wiped memory: a child's threads and whoever builds its
   // segment must meet at the same one.

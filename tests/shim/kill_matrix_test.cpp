@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <gtest/gtest.h>
+#include <tailrace/tailrace.h>
 #include <tailrace/tailrace.hpp>
 
 #include "segment_view.hpp"
@@ -110,6 +111,16 @@ void count(int round) {
   counter<int>("adds." + std::to_string(report->adds_begun.load())).add(0);
 }
 
+// One call of the C API for a span that is over.
+void record_finished() {
+  const tailrace_name_t seq = tailrace_name_intern("seq", 3), twice = tailrace_name_intern("twice", 5);
+  const std::uint32_t n = begin_span();
+  const tailrace_attribute_t attributes[] = {tailrace_attribute_of(seq, tailrace_value_int(n)),
+                                             tailrace_attribute_of(twice, tailrace_value_int(2 * n))};
+  tailrace_span_record(tailrace_name_intern("finished", 8), tailrace_cpu_time(), attributes, 2, nullptr);
+  report->spans[n].done = 1;
+}
+
 void work(int rounds) {
   for (int round = 0; round < rounds; ++round) {
     count(round);
@@ -134,6 +145,7 @@ void work(int rounds) {
       wide.set("part"_n, std::string(3000, 'p'));
       end(wide, n);
     }
+    record_finished();
     write_log([](std::uint32_t n) { error("log {}"_n, n); });
     write_log([](std::uint32_t n) { warn("slow", {{"seq", n}}); });
     static_cast<void>(flush(0));

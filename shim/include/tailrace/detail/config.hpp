@@ -104,6 +104,7 @@ struct Stats {
   bool initialised;
   char why[246];
   char segment[32];  // file name
+  std::uint64_t bad_input;  // calls of the C interface with wrong arguments
 };
 
 }  // namespace tailrace

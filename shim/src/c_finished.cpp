@@ -23,7 +23,7 @@ __attribute__((noinline)) std::uint64_t put_other(unsigned char* to, const tailr
   std::uint32_t key = attribute.key.id;
   if (!known_string(key)) {
     if (key != 0 || attribute.key.text == nullptr || attribute.key.length == 0) return 0;
-    key = detail::find_name(attribute.key.text, attribute.key.length);
+    key = name_of(attribute.key).id;
     if (key == 0) return 0;
   }
   const tailrace_value_t& value = attribute.value;
@@ -192,7 +192,7 @@ bool good_events(const tailrace_event_t* events, std::size_t count) noexcept {
   return true;
 }
 
-__attribute__((noinline)) bool record_as_detached(const tailrace_name_t& name, const tailrace_time_t& from,
+__attribute__((noinline, cold)) bool record_as_detached(tailrace_name_t name, tailrace_time_t from,
                                                   const tailrace_attribute_t* attributes, std::size_t count,
                                                   const tailrace_finished_options_t* given) noexcept {
   tailrace_finished_options_t f{};
@@ -249,21 +249,16 @@ __attribute__((noinline)) bool record_as_detached(const tailrace_name_t& name, c
 
 using namespace tailrace::shim;
 
-static __attribute__((noinline)) bool record_with_options(const tailrace_name_t& name, const tailrace_time_t& start,
-                                                          const tailrace_attribute_t* attributes, std::size_t count,
-                                                          const tailrace_finished_options_t* options) noexcept {
-  Plain plain;
-  if (take_plain(*options, plain) && start.reserved == 0 &&
-      write_finished(name.id, start.value, start.clock, attributes, count, plain)) {
-    return true;
-  }
-  return record_as_detached(name, start, attributes, count, options);
-}
-
 extern "C" bool tailrace_span_record(tailrace_name_t name, tailrace_time_t start, const tailrace_attribute_t* attributes,
                                      size_t count, const tailrace_finished_options_t* options) {
-  if (options != nullptr) return record_with_options(name, start, attributes, count, options);
+  static constexpr Plain kDefaults;
+  const Plain* plain = &kDefaults;
+  Plain own;
+  if (TAILRACE_UNLIKELY(options != nullptr)) {
+    if (!take_plain(*options, own)) return record_as_detached(name, start, attributes, count, options);
+    plain = &own;
+  }
   const std::uint64_t clock = start.clock | std::uint64_t{start.reserved} << 32;
-  if (TAILRACE_LIKELY(write_finished(name.id, start.value, clock, attributes, count, Plain()))) return true;
-  return record_as_detached(name, start, attributes, count, nullptr);
+  if (TAILRACE_LIKELY(write_finished(name.id, start.value, clock, attributes, count, *plain))) return true;
+  return record_as_detached(name, start, attributes, count, options);
 }

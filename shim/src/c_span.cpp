@@ -7,6 +7,8 @@
 
 namespace tailrace::shim {
 
+using shm::ItemType;
+
 bool not_a_handle(const tailrace_span_t* span) noexcept {
   return (span != nullptr && span->tag == 0) || refuse();
 }
@@ -55,19 +57,26 @@ void add_links(SpanState& s, const tailrace_link_t* links, std::size_t count) no
 
 namespace {
 
-bool begin(tailrace_span_t* span, const tailrace_name_t& name, const tailrace_span_options_t* options,
-           std::uint64_t* ids) noexcept {
+// The calls of hot code are leaves: what they cannot do is one jump to a function that begins again. A plain text
+// whose id this thread knows comes back from there once, with the id.
+bool with_id(tailrace_name_t& name) noexcept {
+  if (name.id != 0 || name.length == 0 || !good_name(name)) return false;
+  name.id = name_of(name).id;
+  return name.id != 0;
+}
+
+__attribute__((noinline)) bool begin(tailrace_span_t* span, tailrace_name_t name, const tailrace_span_options_t* options,
+                                     std::uint64_t* ids) noexcept {
+  if (span == nullptr) return refuse();
+  SpanState& s = fresh_state(span, ids == nullptr ? kCurrentTag : kDetachedTag);
+  if (options == nullptr && ids == nullptr && with_id(name)) return tailrace_span_begin(span, name, nullptr);
   SpanRequest request;
   tailrace_span_options_t given{};
   if (!good_name(name) || (options != nullptr && (!take(options, sizeof given, given) || !take_options(given, request)))) {
     span->tag = 0;
     return refuse();
   }
-  SpanState& s = state_of(span);
-  const bool plain = ids == nullptr && options == nullptr;
-  const Name known = name_of(name);
-  if (plain && known.id != 0 && detail::start_fast(s, known.id, SpanKind::internal, Priority::normal, 0)) return true;
-  const detail::SpanStart start{known, &request.options, ids};
+  const detail::SpanStart start{name_of(name), &request.options, ids};
   tailrace_span_start(&s, &start);
   add_links(s, given.links, given.link_count);
   return true;
@@ -80,12 +89,39 @@ bool set(SpanState& s, const tailrace_name_t& key, const Value& value) noexcept 
   return true;
 }
 
-__attribute__((noinline)) bool set_word_slow(SpanState& s, const tailrace_name_t& key, shm::ItemType type,
-                                             std::uint64_t word, const Value& value) noexcept {
-  if (key.id == 0 && good_text(key.text, key.length) && key.length != 0) {
-    if (detail::set_word(s, detail::find_name(key.text, key.length), type, word)) return true;
+bool set_scalar(tailrace_span_t* span, tailrace_name_t key, ItemType type, std::uint64_t word) noexcept;
+
+__attribute__((noinline)) bool set_scalar_slow(tailrace_span_t* span, tailrace_name_t key, ItemType type,
+                                               std::uint64_t word) noexcept {
+  if (!is_handle(span)) return not_a_handle(span);
+  SpanState& s = state_of(span);
+  if (s.word == 0) return true;
+  if (with_id(key)) return set_scalar(span, key, type, word);
+  tailrace_value_t value{};
+  value.type = static_cast<std::uint32_t>(type);
+  value.as.natural = word;
+  return set(s, key, *values_of(&value));
+}
+static_assert(TAILRACE_BOOL == static_cast<int>(ItemType::boolean) && TAILRACE_INT == static_cast<int>(ItemType::integer) &&
+              TAILRACE_DOUBLE == static_cast<int>(ItemType::real));
+
+__attribute__((noinline)) bool set_scalar(tailrace_span_t* span, tailrace_name_t key, ItemType type,
+                                          std::uint64_t word) noexcept {
+  if (TAILRACE_LIKELY(is_handle(span) && known_string(key.id) && state_of(span).word != 0 &&
+                      detail::set_word(state_of(span), key.id, type, word))) {
+    return true;
   }
-  return set(s, key, value);
+  return set_scalar_slow(span, key, type, word);
+}
+
+__attribute__((noinline)) bool set_string_slow(tailrace_span_t* span, tailrace_name_t key, const char* text,
+                                               std::size_t length) noexcept {
+  if (!is_handle(span)) return not_a_handle(span);
+  if (!good_text(text, length)) return refuse();
+  SpanState& s = state_of(span);
+  if (s.word == 0) return true;
+  if (with_id(key)) return tailrace_span_set_string(span, key, text, length);
+  return set(s, key, Value(std::string_view(text, length)));
 }
 
 }  // namespace
@@ -95,9 +131,8 @@ using namespace tailrace;
 using namespace tailrace::shim;
 
 extern "C" bool tailrace_span_begin(tailrace_span_t* span, tailrace_name_t name, const tailrace_span_options_t* options) {
-  if (TAILRACE_UNLIKELY(span == nullptr)) return refuse();
-  SpanState& s = fresh_state(span, kCurrentTag);
-  if (TAILRACE_LIKELY(options == nullptr && known_string(name.id))) {
+  if (TAILRACE_LIKELY(span != nullptr && options == nullptr && known_string(name.id))) {
+    SpanState& s = fresh_state(span, kCurrentTag);
     if (TAILRACE_LIKELY(detail::start_fast(s, name.id, SpanKind::internal, Priority::normal, 0))) return true;
   }
   return begin(span, name, options, nullptr);
@@ -106,7 +141,6 @@ extern "C" bool tailrace_span_begin(tailrace_span_t* span, tailrace_name_t name,
 extern "C" bool tailrace_span_begin_detached(tailrace_span_t* span, tailrace_name_t name,
                                              const tailrace_span_options_t* options) {
   if (span == nullptr) return refuse();
-  fresh_state(span, kDetachedTag);
   for (std::uint64_t& id : span->ids) id = 0;
   return begin(span, name, options, span->ids);
 }
@@ -131,40 +165,25 @@ extern "C" bool tailrace_span_get_context(const tailrace_span_t* span, tailrace_
 }
 
 extern "C" bool tailrace_span_set_bool(tailrace_span_t* span, tailrace_name_t key, bool value) {
-  if (TAILRACE_UNLIKELY(!is_handle(span))) return not_a_handle(span);
-  SpanState& s = state_of(span);
-  if (s.word == 0) return true;
-  const std::uint64_t word = value ? 1 : 0;
-  if (TAILRACE_LIKELY(known_string(key.id) && detail::set_word(s, key.id, shm::ItemType::boolean, word))) return true;
-  return set_word_slow(s, key, shm::ItemType::boolean, word, Value(value));
+  return set_scalar(span, key, shm::ItemType::boolean, value ? 1 : 0);
 }
 
 extern "C" bool tailrace_span_set_int(tailrace_span_t* span, tailrace_name_t key, std::int64_t value) {
-  if (TAILRACE_UNLIKELY(!is_handle(span))) return not_a_handle(span);
-  SpanState& s = state_of(span);
-  if (s.word == 0) return true;
-  const auto word = static_cast<std::uint64_t>(value);
-  if (TAILRACE_LIKELY(known_string(key.id) && detail::set_word(s, key.id, shm::ItemType::integer, word))) return true;
-  return set_word_slow(s, key, shm::ItemType::integer, word, Value(value));
+  return set_scalar(span, key, shm::ItemType::integer, static_cast<std::uint64_t>(value));
 }
 
 extern "C" bool tailrace_span_set_double(tailrace_span_t* span, tailrace_name_t key, double value) {
-  if (TAILRACE_UNLIKELY(!is_handle(span))) return not_a_handle(span);
-  SpanState& s = state_of(span);
-  if (s.word == 0) return true;
   std::uint64_t word;
   std::memcpy(&word, &value, sizeof word);
-  if (TAILRACE_LIKELY(known_string(key.id) && detail::set_word(s, key.id, shm::ItemType::real, word))) return true;
-  return set_word_slow(s, key, shm::ItemType::real, word, Value(value));
+  return set_scalar(span, key, shm::ItemType::real, word);
 }
 
 extern "C" bool tailrace_span_set_string(tailrace_span_t* span, tailrace_name_t key, const char* text, size_t length) {
-  if (TAILRACE_UNLIKELY(!is_handle(span))) return not_a_handle(span);
-  if (TAILRACE_UNLIKELY(!good_text(text, length))) return refuse();
-  SpanState& s = state_of(span);
-  if (s.word == 0) return true;
-  if (TAILRACE_LIKELY(known_string(key.id) && detail::set_text(s, key.id, text, length))) return true;
-  return set(s, key, Value(std::string_view(text, length)));
+  if (TAILRACE_LIKELY(is_handle(span) && known_string(key.id) && text != nullptr && state_of(span).word != 0 &&
+                      detail::set_text(state_of(span), key.id, text, length))) {
+    return true;
+  }
+  return set_string_slow(span, key, text, length);
 }
 
 extern "C" bool tailrace_span_set_value(tailrace_span_t* span, tailrace_name_t key, const tailrace_value_t* value) {

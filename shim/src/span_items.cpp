@@ -96,9 +96,21 @@ Room room_for(const SpanState& s, Side& side, const Name& key) noexcept {
   return items < limit + side.repeats ? Room::free : Room::none;
 }
 
+// What encodes the items: a view of a caller's lambda, so that there is one copy of the code that finds room for them.
+class Fill {
+ public:
+  template <class F>
+  Fill(const F& f) noexcept  // NOLINT: implicit by purpose
+      : what_(&f), call_([](const void* what, Encoder& e) { return (*static_cast<const F*>(what))(e); }) {}
+  bool operator()(Encoder& e) const noexcept { return call_(what_, e); }
+
+ private:
+  const void* what_;
+  bool (*call_)(const void* what, Encoder& e);
+};
+
 // A SPAN_PART of its own for items of `bytes` bytes.
-template <class Fill>
-bool write_part(const SpanState& s, Side& side, std::uint32_t bytes, bool& cut, Fill&& fill) noexcept {
+bool write_part(const SpanState& s, Side& side, std::uint32_t bytes, bool& cut, Fill fill) noexcept {
   std::uint64_t ids[3];
   ids_of(s, ids);
   ThreadBlock* block = tailrace_thread;
@@ -127,8 +139,7 @@ bool write_part(const SpanState& s, Side& side, std::uint32_t bytes, bool& cut, 
 }
 
 // Puts what `fill` encodes where there is room for it. `fill` runs twice.
-template <class Fill>
-bool add(SpanState& s, bool attribute, Fill&& fill) noexcept {
+bool add(SpanState& s, bool attribute, Fill fill) noexcept {
   Side& side = begin_counting(s);
   const std::uint32_t whole = g.map.geometry.max_record - kEndItems - static_cast<std::uint32_t>(sizeof(shm::SpanPartRecord));
   Encoder measure(nullptr, whole, g.settings.span_value_length);

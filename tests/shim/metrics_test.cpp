@@ -801,10 +801,11 @@ TEST(Observables, RunOnAThreadOfTheirOwnWhereAskedFor) {
     CHILD_EXPECT(init(c).ok(), 90);
     std::atomic<int> calls{0};
     const Observation o = observe_counter<int>("calls", [&](const Observer<int>& observer) { observer.observe(++calls); });
-    for (int i = 0; i < 2000 && calls < 3; ++i) usleep(1000);
+    for (int i = 0; i < 20000 && calls < 3; ++i) usleep(1000);
     CHILD_EXPECT(calls >= 3, 91);
+    _exit(0);  // a tick after its end would take the value away
   }), 0);
-  EXPECT_GE(directory.only().metric("calls")->integer, 3);
+  EXPECT_GE(directory.only().metric("calls")->integer, 2) << "the third may have been under way";
 }
 
 TEST(Observables, OverTheLimitAreSummedUpOnceATick) {

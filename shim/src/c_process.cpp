@@ -2,6 +2,7 @@
 // The C interface: the process, its threads, names, scopes, time, contexts.
 #include "c_input.hpp"
 
+#include <tailrace/detail/flush.hpp>
 #include <tailrace/detail/propagation.hpp>
 
 using namespace tailrace;
@@ -136,6 +137,37 @@ extern "C" bool tailrace_process_stats(tailrace_stats_t* out) {
   std::memcpy(result.segment, stats.segment, sizeof stats.segment);
   std::memcpy(out, &result, sizeof result);
   return true;
+}
+
+static void give_counts(const FlushCounts& counts, tailrace_flush_counts_t& out) noexcept {
+  out.delivered = counts.delivered;
+  out.rejected = counts.rejected;
+  static_assert(sizeof out.dropped == sizeof counts.dropped);
+  std::memcpy(out.dropped, counts.dropped, sizeof out.dropped);
+  out.pending = counts.pending;
+}
+static_assert(static_cast<int>(FlushCode::not_recording) == TAILRACE_FLUSH_NOT_RECORDING);
+
+extern "C" std::uint32_t tailrace_process_flush(std::uint64_t deadline_ms, std::uint32_t priority, tailrace_flush_result_t* out) {
+  tailrace_flush_result_t given;
+  if (priority > TAILRACE_PRIORITY_BACKGROUND || (out != nullptr && !take(out, sizeof given, given))) {
+    refuse();
+    return TAILRACE_FLUSH_NOT_RECORDING;
+  }
+  const bool critical = priority == TAILRACE_PRIORITY_CRITICAL;
+  FlushResult result;
+  tailrace_flush_within(deadline_ms, static_cast<std::uint32_t>(critical ? Priority::critical : Priority::background), &result,
+                        sizeof result);
+  if (out != nullptr) {
+    out->code = static_cast<std::uint32_t>(result.code);
+    out->timed_out = result.timed_out ? 1 : 0;
+    out->reserved = 0;
+    give_counts(result.total, out->total);
+    for (std::size_t i = 0; i < shm::kSignals; ++i) give_counts(result.signals[i], out->signals[i]);
+    static_assert(sizeof out->sentence == sizeof result.sentence);
+    std::memcpy(out->sentence, result.sentence, sizeof out->sentence);
+  }
+  return static_cast<std::uint32_t>(result.code);
 }
 
 extern "C" bool tailrace_thread_attach(const char* name, size_t length) {

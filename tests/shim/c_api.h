@@ -17,6 +17,7 @@ int c_records_metrics(void);
 int c_propagates(void);
 int c_carries_baggage(void);
 int c_passes_wrong_arguments(void);
+int c_flushes(void);
 int c_runs_before_init(void);
 int c_configures(void);
 int c_disabled(void); /* c_api_disabled.c */

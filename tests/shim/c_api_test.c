@@ -636,6 +636,21 @@ int c_passes_wrong_arguments(void) {
   return 0;
 }
 
+int c_flushes(void) {
+  tailrace_flush_result_t result = {.size = sizeof result};
+  CHECK(tailrace_process_flush(0, TAILRACE_PRIORITY_DEFAULT, &result) == TAILRACE_FLUSH_NOT_RECORDING);
+  CHECK(start() == 0);
+  CHECK(tailrace_log_text(TAILRACE_INFO, TAILRACE_KEY("nobody reads this"), NULL, 0));
+  CHECK(tailrace_process_flush(0, TAILRACE_PRIORITY_DEFAULT, &result) == TAILRACE_FLUSH_NO_AGENT);
+  CHECK(result.code == TAILRACE_FLUSH_NO_AGENT && result.sentence[0] != 0 && result.total.pending == 1);
+  CHECK(result.signals[1].pending == 1 && result.signals[0].pending == 0);
+  CHECK(tailrace_process_flush(0, TAILRACE_PRIORITY_CRITICAL, NULL) == TAILRACE_FLUSH_NO_AGENT);
+  REFUSED(tailrace_process_flush(0, 9, NULL) != TAILRACE_FLUSH_NOT_RECORDING);
+  result.size = 8;
+  REFUSED(tailrace_process_flush(0, 0, &result) != TAILRACE_FLUSH_NOT_RECORDING);
+  return 0;
+}
+
 int c_runs_before_init(void) {
   const tailrace_name_t early = tailrace_name_intern("early", 5);
   CHECK(early.id != 0);

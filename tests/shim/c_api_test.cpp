@@ -225,6 +225,11 @@ TEST(CApi, WrongArgumentsAreRefusedCountedAndRecordNothing) {
   EXPECT_TRUE(s.logs.empty());
 }
 
+TEST(CApi, AFlushSaysThatNobodyReads) {
+  const Segment s = recorded(c_flushes);
+  EXPECT_EQ(s.logs.size(), 1u);
+}
+
 TEST(CApi, BeforeInitCallsAreCounted) {
   const Segment s = recorded(c_runs_before_init);
   EXPECT_EQ(s.spans.size(), 1u);

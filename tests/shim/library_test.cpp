@@ -80,6 +80,10 @@ TEST(Library, OfAnExecutableServesItsPluginsWhichUnloadAfterwards) {
   ASSERT_NE(s.span("executable"), nullptr);
   EXPECT_EQ(s.span("plugin")->parent_id, s.span("executable")->span_id) << "one library, one current span";
   EXPECT_EQ(s.span("plugin")->attribute("macro"), "2");
+  EXPECT_EQ(s.count("plugin in C"), 3u);
+  ASSERT_NE(s.span("plugin in C"), nullptr);
+  EXPECT_EQ(s.span("plugin in C")->parent_id, s.span("plugin")->span_id);
+  EXPECT_EQ(s.span("plugin in C")->attribute("plugin.key"), "3");
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
  *   }
  *
  * Rules that hold for every call:
- * - It returns without waiting, allocating or throwing, whether or not an agent is there, before
+ * - It returns without waiting (but tailrace_process_flush()), allocating or throwing, with or without an agent, before
  *   tailrace_process_init(), while the process ends, in a forked child. What cannot be recorded is counted:
  *   tailrace_process_stats().
  * - What a pointer leads to is copied before the call returns; nothing is kept, nothing has to be freed. Texts are
@@ -640,6 +640,48 @@ TAILRACE_FUNCTION bool tailrace_observer_observe_double(const tailrace_observer_
     TAILRACE_OTHERWISE(return true;)
 /* Runs the callbacks of all observables; how many ran. Nothing, while another thread does. */
 TAILRACE_FUNCTION uint32_t tailrace_process_tick(void) TAILRACE_OTHERWISE(return 0;)
+
+/* ---- flush: the only call that waits --------------------------------------------------------------------------- */
+
+typedef enum tailrace_flush_code_t {
+  TAILRACE_FLUSH_DONE = 0,      /* everything recorded before is delivered, rejected, or dropped with a cause */
+  TAILRACE_FLUSH_TIMED_OUT = 1, /* the deadline passed before */
+  TAILRACE_FLUSH_NO_AGENT = 2,  /* nobody drains this process: what it recorded stays in its lanes */
+  TAILRACE_FLUSH_REJECTED = 3,  /* the agent does not read this process, and says why in its journal */
+  TAILRACE_FLUSH_NOT_RECORDING = 4
+} tailrace_flush_code_t;
+
+/* Indices of `dropped`: 0 lane full, 1 no lane, 2 refused by the destination, 3 expired, 4 unusable, 5 lost,
+ * 6 policy. */
+typedef struct tailrace_flush_counts_t {
+  uint64_t delivered;
+  uint64_t rejected; /* by the destination, in an answer that took the rest */
+  uint64_t dropped[7];
+  uint64_t pending; /* now, whenever recorded */
+} tailrace_flush_counts_t;
+
+typedef struct tailrace_flush_result_t {
+  uint32_t size;
+  uint32_t code; /* tailrace_flush_code_t */
+  uint32_t timed_out;
+  uint32_t reserved;
+  tailrace_flush_counts_t total;
+  tailrace_flush_counts_t signals[3]; /* traces, logs, metrics (data points) */
+  char sentence[240];
+} tailrace_flush_result_t;
+
+/* Waits until all that any thread recorded before has an answer, never longer than deadline_ms. With
+ * TAILRACE_PRIORITY_CRITICAL critical records alone are asked for and waited for, every other priority means
+ * everything. result->size is set by the caller; null: not wanted. The counts are those since the last flush of the
+ * same kind. Returns the code; TAILRACE_FLUSH_NOT_RECORDING also for wrong arguments. Not in signal handlers. */
+TAILRACE_FUNCTION uint32_t tailrace_process_flush(uint64_t deadline_ms, uint32_t priority,
+                                                  tailrace_flush_result_t* result)
+    TAILRACE_OTHERWISE(if (result != NULL) {
+      const uint32_t size = result->size;
+      memset(result, 0, size);
+      result->size = size;
+      result->code = TAILRACE_FLUSH_NOT_RECORDING;
+    } return TAILRACE_FLUSH_NOT_RECORDING;)
 
 /* ---- Conveniences: nothing here is a symbol of the library --------------------------------------------------- */
 

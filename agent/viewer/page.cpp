@@ -92,7 +92,8 @@ void put_empty(Out out, std::string_view what, const std::string& otlp_authority
 
 // Whole numbers as they are, others with what a reader needs of them.
 std::string number_text(double value) {
-  return std::isfinite(value) ? fmt::format("{:.6g}", value) : std::isnan(value) ? "NaN" : value > 0 ? "∞" : "−∞";
+  if (!std::isfinite(value)) return std::isnan(value) ? "NaN" : value > 0 ? "∞" : "−∞";
+  return value == std::floor(value) && std::abs(value) < 1e15 ? fmt::format("{:.0f}", value) : fmt::format("{:.4g}", value);
 }
 
 std::string optional_text(const std::optional<double>& value) {
@@ -127,14 +128,15 @@ void put_metric(Out out, const MetricRow& row) {
                                                     kShownValueBytes)));
   }
   if (row.left_out > 0) attributes += "<span class=\"faint\">…</span>";
+  if (!attributes.empty()) attributes = "<div>" + attributes + "</div>";
   const std::string none;
   fmt::format_to(out,
-                 "<tr><td class=\"name\">{}</td><td class=\"name\">{} <small>{}</small></td>"
-                 "<td><span class=\"mark quiet\">{}{}</span></td><td class=\"attributes\">{}</td>"
+                 "<tr><td class=\"name\">{}</td><td class=\"attributes\">{} <small>{}</small>{}</td>"
+                 "<td><span class=\"mark quiet\">{}{}</span></td>"
                  "<td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>"
                  "<td class=\"number\">{}</td><td>{}</td></tr>\n",
-                 escape_html(row.service), escape_html(row.name), escape_html(row.unit), kind_text(point),
-                 point.delta ? ", delta" : "", attributes, value, plain ? none : optional_text(point.sum),
+                 escape_html(row.service), escape_html(row.name), escape_html(row.unit), attributes, kind_text(point),
+                 point.delta ? ", delta" : "", value, plain ? none : optional_text(point.sum),
                  plain ? none : optional_text(point.p50), plain ? none : optional_text(point.p99),
                  time_element(point.time_ns));
 }
@@ -142,7 +144,7 @@ void put_metric(Out out, const MetricRow& row) {
 void put_metrics(Out out, const std::vector<MetricRow>& metrics, const StoreCounters& counters) {
   fmt::format_to(out,
                  "<div class=\"table\"><table id=\"metrics\">\n<thead><tr><th>Service</th><th>Metric</th><th>Kind</th>"
-                 "<th>Attributes</th><th class=\"number\">Value or count</th><th class=\"number\">Sum</th>"
+                 "<th class=\"number\">Value or count</th><th class=\"number\">Sum</th>"
                  "<th class=\"number\" title=\"estimated from the buckets\">p50</th>"
                  "<th class=\"number\" title=\"estimated from the buckets\">p99</th><th>Updated</th></tr></thead>\n"
                  "<tbody>\n");

@@ -70,7 +70,8 @@ td small, .faint { color: var(--soft); }
 .empty { margin: 0; padding: 1.4rem 1rem; color: var(--soft); background: var(--card); border: 1px dashed var(--line); border-radius: .5rem; }
 h1 a, h1 a:hover { color: inherit; text-decoration: none; }
 :focus-visible { outline: 2px solid var(--water); outline-offset: 2px; border-radius: .2rem; }
-td.attributes { white-space: normal; overflow-wrap: anywhere; max-width: 24rem; }
+td.attributes { white-space: normal; overflow-wrap: anywhere; min-width: 16rem; }
+td.attributes div { font-size: .88rem; }
 .attribute { margin-right: .5rem; }
 .attribute b, .attributes dt { font-weight: 500; color: var(--soft); }
 .waterfall { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; overflow-x: auto; }

@@ -152,9 +152,9 @@ TEST(CountersTest, WhatACallReturnedFromIsWrittenOrDroppedOrHadNoLane) {
   CounterSums sums;
   for (std::uint32_t i = 0; i < 4; ++i) sums.add(parse_lane_head(bytes_at(&b.lane(i), sizeof(LaneHead))));
   sums.add(parse_process(bytes_at(&b.process(), sizeof(ProcessDynamic))));
-  EXPECT_EQ(sums.written[0], 11u);
+  EXPECT_EQ(sums.written[0], 12u);
   EXPECT_EQ(sums.unlaned_of(Signal::traces), 2u);
-  EXPECT_EQ(sums.called(Signal::traces), 13u);
+  EXPECT_EQ(sums.called(Signal::traces), 14u);
   EXPECT_EQ(sums.dropped_of(Signal::logs), 14u);
   EXPECT_EQ(sums.called(Signal::logs), sums.written[1] + 14u);
   EXPECT_EQ(sums.not_sampled, 3u);

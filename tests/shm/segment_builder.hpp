@@ -569,7 +569,8 @@ class SegmentBuilder {
 
 inline std::size_t builder_size(const BuilderOptions& options = {}) { return SegmentBuilder(options).size(); }
 
-// Every kind of series, a second one of an instrument, and the overflow series; two were never set.
+// Every kind of series, both kinds of number, a second one of an instrument, and the overflow series; one was
+// never set.
 inline void fill_with_metrics(SegmentBuilder& b, std::uint16_t scope) {
   const auto bits = [](double value) {
     std::uint64_t word;
@@ -630,6 +631,19 @@ inline void fill_with_metrics(SegmentBuilder& b, std::uint16_t scope) {
   b.shared_cell(d.cell + 3) = 1;          // 0
   b.shared_cell(d.cell + 4 + 5) = 1;      // 3: (2^1.5, 2^2]
   b.shared_cell(d.cell + 4 + 8 + 3) = 1;  // -2: (2^0.5, 2^1]
+  const std::uint32_t seconds = b.series({.name = b.intern("cpu.time"), .flags = kMetricReal, .unit = b.intern("s")});
+  b.lane_cell(0, b.descriptor(seconds).cell) = bits(0.25);
+  b.lane_cell(b.options().lanes - 1, b.descriptor(seconds).cell) = bits(0.5);
+  const std::uint32_t waiting = b.series({.name = b.intern("waiting"), .kind = MetricKind::up_down_counter,
+                                          .flags = kMetricObservable});
+  b.shared_cell(b.descriptor(waiting).cell) = static_cast<std::uint64_t>(std::int64_t{-3}) ^ kNeverSet;
+  SeriesFields lines{.name = b.intern("lines"), .kind = MetricKind::histogram};
+  lines.bounds = b.intern_bounds({100});
+  lines.buckets = 2;
+  const std::uint32_t lines_cell = b.descriptor(b.series(lines)).cell;
+  b.shared_cell(lines_cell) = 101;
+  b.shared_cell(lines_cell + 1) = b.shared_cell(lines_cell + 2) = 101 ^ kNeverSet;
+  b.shared_cell(lines_cell + 5) = 1;
   b.process().metrics_unrecorded.store(1);
   b.process().metrics_invalid.store(2);
   b.process().metrics_clamped.store(3);
@@ -699,12 +713,24 @@ inline void fill_with_everything(SegmentBuilder& b) {
                         .string(kEventNameKey, "payment.failed")
                         .integer(kObservedTimeKey, 1700000000000003100ll)));
   b.put(0, make_loss(5000002000ull, 5000002300ull, 5, 9));
+  b.put(0, make_span({.name = pay, .span_id = 0x25, .parent_id = 0x77, .start = 5000004100ull,
+                      .end = 1700000000000004200ull,
+                      .tflags = kSampled | kRandom | kRemoteKnown | kRemote | kStarted,
+                      .flags = static_cast<std::uint8_t>(
+                          flags_of(Priority::background, TimeClock::monotonic, TimeClock::realtime) | kFlagTruncated)},
+                     Items()
+                         .integer(kStatusCodeKey, 1)
+                         .integer(kDroppedEventsKey, 2)
+                         .integer(kDroppedLinksKey, 3)
+                         .raw(amount, 60, 0, 8, "a future")));
   b.put(0, make_record(MoreRecord{}, RecordType::process_note, Items().string("note", "hello")));
   b.put(0, make_record(MoreRecord{}, static_cast<RecordType>(77), Items().integer("future", 1)));
   b.lane(0).dropped[1][3].store(9);
   b.lane(0).dropped[1][2].store(5);
   b.lane(0).not_sampled.store(3);
+  b.lane(0).refused.store(2);
   b.lane(0).cut.store(1);
+  for (std::uint32_t i = 0; i < b.options().lanes; ++i) b.lane(i).shard.store(i < 2 ? i : kSharedShard);
 
   b.start_lane_at(1, 3 * b.options().ring_bytes - 200);
   b.put(1, make_thread(4244, "a name of 16 chars"));
@@ -712,6 +738,7 @@ inline void fill_with_everything(SegmentBuilder& b) {
     b.put(1, make_span({.name = pay, .span_id = 0x30 + i, .start = 5000006000ull + i, .end = 5000006100ull + i},
                        Items().integer(amount, static_cast<std::int64_t>(i))));
   }
+  b.lane(1).owner_from.store(b.tail(1).tail.load());
   b.take_lane(2);
   b.put(b.options().lanes - 1, make_log({.body = pay, .time = 5000007000ull}));
 
@@ -733,14 +760,43 @@ inline void fill_with_everything(SegmentBuilder& b) {
 
   b.process().unlaned_dropped[0][1].store(2);
   b.process().doorbell.store(1);
-  b.control().agent.agent_state.store(static_cast<std::uint32_t>(AgentState::attached));
-  b.control().flush.flush_done.store(1);
-  b.control().flush.settled_seq.store(2);
-  b.control().settled[0][0].delivered.store(1);
-  b.control().settled[1][1].dropped[0].store(1);
   b.process().flush_gen.store(1);
-  b.process().critical_gen.store(1);
+  b.process().critical_gen.store(2);
   b.process().critical_written[1].store(1);
+  b.process().crash.address.store(0xDEAD0);
+  b.process().crash.counter.store(5000009500ull);
+  b.process().crash.lane.store(1);
+  b.process().crash.signal.store(11);
+
+  ControlHot& hot = b.control().hot;
+  hot.generation.store(7);
+  hot.disable_mask.store(1u << 1);
+  hot.trace_threshold.store(1ull << 55);
+  hot.min_severity.store(5);
+  hot.pressure.store(128);
+  hot.clock_override.store(static_cast<std::uint8_t>(ClockKind::monotonic));
+  hot.shed_mask.store(1u << static_cast<unsigned>(Priority::background));
+  hot.long_span_seconds.store(30);
+  ControlAgent& agent = b.control().agent;
+  agent.heartbeat_monotonic_ns.store(5000010000ull);
+  agent.agent_epoch.store(0xE0C0);
+  agent.agent_state.store(static_cast<std::uint32_t>(AgentState::attached));
+  agent.abi_major.store(kAbiMajor);
+  agent.abi_minor.store(kAbiMinor);
+  agent.agent_features.store(1);
+  b.control().flush.flush_done.store(1);
+  b.control().flush.agent_sleeping.store(1);
+  b.control().flush.critical_done.store(2);
+  b.control().flush.settled_seq.store(4);
+  std::uint64_t number = 0;
+  for (auto& of_kind : b.control().settled) {
+    for (SettledRow& row : of_kind) {
+      row.produced.store(++number);
+      row.delivered.store(++number);
+      row.rejected.store(++number);
+      for (auto& dropped : row.dropped) dropped.store(++number);
+    }
+  }
 }
 
 }  // namespace tailrace::shm::test

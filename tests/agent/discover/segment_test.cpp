@@ -87,7 +87,7 @@ TEST_F(SegmentTest, SeesTheApplicationsWordsAndSumsItsCounters) {
   EXPECT_EQ(segment_->scopes_count(), 1u);
   EXPECT_EQ(segment_->pool_used(), 3u);
   const shm::CounterSums counters = segment_->counters();
-  EXPECT_EQ(counters.written[0], 11u);
+  EXPECT_EQ(counters.written[0], 12u);
   EXPECT_EQ(counters.written[1], 3u);
   EXPECT_EQ(counters.dropped_of(shm::Signal::logs), 14u);
   EXPECT_EQ(counters.unlaned_of(shm::Signal::traces), 2u);

@@ -49,7 +49,7 @@ TEST_F(DumpTest, EverySeriesIsPrintedWithWhatItsCellsSay) {
   shm::test::fill_with_metrics(segment, 0);
   const std::string text = dump();
   for (const char* wanted : {
-           "metrics: 9 series of 16\n",
+           "metrics: 12 series of 16\n",
            "0 counter integer \"http.server.requests\" unit \"{request}\" {\"http.route\"=\"/pay\"} = 12\n",
            "1 counter integer \"http.server.requests\" unit \"{request}\" {\"http.route\"=\"/basket\"} = 1\n",
            "2 counter integer \"http.server.requests\" unit \"{request}\" overflow "
@@ -110,8 +110,8 @@ TEST_F(DumpTest, EverythingIsPrinted) {
            "lane 1 slot 0 ended, not in the ring of lane 1",
            "pool slot 2 open \"\"",
            "<name>=\"in the pool\"",
-           "traces  written 11 dropped lane_full 0 no_lane 2",
-           "not sampled 3, refused 0, cut 1",
+           "traces  written 12 dropped lane_full 0 no_lane 2",
+           "not sampled 3, refused 2, cut 1",
            "agent attached",
        }) {
     EXPECT_THAT(text, HasSubstr(wanted));

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "propagation.hpp"
+#include "text.hpp"
 
 namespace tailrace::shim {
 namespace {
@@ -18,8 +19,8 @@ std::string_view trimmed(std::string_view text) noexcept {
 }
 std::string_view next_piece(std::string_view& rest, char separator) noexcept {
   const std::size_t at = rest.find(separator);
-  const std::string_view piece = rest.substr(0, at);
-  rest = at == std::string_view::npos ? std::string_view() : rest.substr(at + 1);
+  const std::string_view piece = part_of(rest, 0, at);
+  rest = at == std::string_view::npos ? std::string_view() : part_of(rest, at + 1);
   return piece;
 }
 
@@ -75,8 +76,8 @@ class Writer {
 // `key = value` or, of a property, `key`.
 bool split(std::string_view text, bool property, std::string_view& key, std::string_view& value) noexcept {
   const std::size_t equals = text.find('=');
-  key = trimmed(text.substr(0, equals));
-  value = equals == std::string_view::npos ? std::string_view() : trimmed(text.substr(equals + 1));
+  key = trimmed(part_of(text, 0, equals));
+  value = equals == std::string_view::npos ? std::string_view() : trimmed(part_of(text, equals + 1));
   return (property || equals != std::string_view::npos) && is_token(key) && is_value(value);
 }
 // False: one of them breaks the grammar.
@@ -105,8 +106,8 @@ Member parts_of(std::string_view whole) noexcept {
   std::string_view rest = whole;
   const std::string_view first = next_piece(rest, ';');
   const std::size_t equals = first.find('=');
-  m.key = first.substr(0, equals);
-  m.value = equals == std::string_view::npos ? std::string_view() : first.substr(equals + 1);
+  m.key = part_of(first, 0, equals);
+  m.value = equals == std::string_view::npos ? std::string_view() : part_of(first, equals + 1);
   m.properties = rest;
   return m;
 }

@@ -495,7 +495,7 @@ void say(const char* sentence, const char* rest) noexcept {
 
 using namespace tailrace;
 
-__thread detail::ThreadBlock* tailrace_thread = &shim::zero_block;
+__thread detail::ThreadBlock* tailrace_thread __attribute__((tls_model("initial-exec"))) = &shim::zero_block;
 
 // The first copy of the library in a process publishes itself: an executable's static copy exports its
 // symbols, and every later copy of this major version is bound to them by the dynamic linker. A copy

@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "text.hpp"
+
 namespace tailrace::shim {
 namespace {
 
@@ -46,8 +48,8 @@ std::uint64_t hash_of(std::string_view text) noexcept {
 // Cuts the first piece off `rest`.
 std::string_view next_piece(std::string_view& rest, char separator) noexcept {
   const std::size_t at = rest.find(separator);
-  const std::string_view piece = rest.substr(0, at);
-  rest = at == std::string_view::npos ? std::string_view() : rest.substr(at + 1);
+  const std::string_view piece = part_of(rest, 0, at);
+  rest = at == std::string_view::npos ? std::string_view() : part_of(rest, at + 1);
   return piece;
 }
 
@@ -66,16 +68,16 @@ bool read_hex(std::string_view digits, std::uint64_t& out) noexcept {
 }
 
 bool is_own(std::string_view member) noexcept {
-  return member.size() > kOwnKey.size() && member.substr(0, kOwnKey.size()) == kOwnKey && member[kOwnKey.size()] == '=';
+  return member.size() > kOwnKey.size() && part_of(member, 0, kOwnKey.size()) == kOwnKey && member[kOwnKey.size()] == '=';
 }
 std::string_view own_value(std::string_view trace_state) noexcept {
   for (std::string_view rest = trace_state; !rest.empty();) {
     const std::string_view member = next_piece(rest, ',');
-    if (is_own(member)) return member.substr(kOwnKey.size() + 1);
+    if (is_own(member)) return part_of(member, kOwnKey.size() + 1);
   }
   return {};
 }
-bool is_threshold(std::string_view part) noexcept { return part.substr(0, 3) == "th:"; }
+bool is_threshold(std::string_view part) noexcept { return part_of(part, 0, 3) == "th:"; }
 
 }  // namespace
 
@@ -92,8 +94,8 @@ bool TraceStateParser::add(std::string_view header) noexcept {
 bool TraceStateParser::member(std::string_view text) noexcept {
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos || count_ == kTraceStateMembers) return false;
-  const std::string_view key = text.substr(0, equals);
-  if (!is_key(key) || !is_value(text.substr(equals + 1))) return false;
+  const std::string_view key = part_of(text, 0, equals);
+  if (!is_key(key) || !is_value(part_of(text, equals + 1))) return false;
   const std::uint64_t hash = hash_of(key);
   for (unsigned i = 0; i < count_; ++i) {
     if (keys_[i] == hash) return false;
@@ -148,9 +150,9 @@ OwnMember own_member(std::string_view trace_state) noexcept {
   for (std::string_view rest = own_value(trace_state); !rest.empty();) {
     const std::string_view part = next_piece(rest, ';');
     if (is_threshold(part)) {
-      own.has_threshold = read_hex(part.substr(3), own.threshold);
-    } else if (part.substr(0, 3) == "rv:" && part.size() == 3 + kHexDigits) {
-      own.has_randomness = read_hex(part.substr(3), own.randomness);
+      own.has_threshold = read_hex(part_of(part, 3), own.threshold);
+    } else if (part_of(part, 0, 3) == "rv:" && part.size() == 3 + kHexDigits) {
+      own.has_randomness = read_hex(part_of(part, 3), own.randomness);
     }
   }
   return own;

@@ -32,7 +32,8 @@ const char* const kOwnMetrics[] = {"adds", "sizes", "spread"};
 // A counting program and the file through which it speaks.
 class Count {
  public:
-  Count(Host& host, const std::string& service, unsigned threads = 3, unsigned burst = 50, unsigned pause_us = 500)
+  Count(Host& host, const std::string& service, const std::vector<std::pair<std::string, std::string>>& environment = {},
+        unsigned threads = 3)
       : service_(service), threads_(threads) {
     const std::string path = host.path() + "/" + service;
     const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -41,7 +42,7 @@ class Count {
         ::mmap(nullptr, sizeof(Counting), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
     ::close(file);
     program_.emplace(host.start_program(TAILRACE_COUNTING, {service, std::to_string(threads), path,
-                                                            std::to_string(burst), std::to_string(pause_us)}));
+                                                            "50", "500"}, environment));
   }
   ~Count() { ::munmap(shared_, sizeof(Counting)); }
   Count(const Count&) = delete;
@@ -379,6 +380,27 @@ TEST_F(MetricKillsTest, AnAgentThatIsStoppedCollectsWhatTheIntervalHasNotBrought
   count.finish();
   ASSERT_TRUE(host_.wait_until_settled(seconds(60)));
   expect_counted(sum_of_deltas(by_series(host_.arrived_points()), "counting"), count);
+}
+
+TEST_F(MetricKillsTest, AProcessAsksForItsIntervalAndTemporalityAndIsObeyed) {
+  host_.start_sink();
+  host_.start_agent();  // a minute and cumulative, but for processes that ask
+  Count asks(host_, "asks", {{"OTEL_METRIC_EXPORT_INTERVAL", "100"},
+                             {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"}});
+  Count silent(host_, "silent");
+  EXPECT_TRUE(wait_until(
+      [&] {
+        const auto points = by_series(host_.arrived_points());
+        const auto found = points.find({"asks", "adds", points.empty() ? "" : std::get<2>(points.begin()->first)});
+        return found != points.end() && found->second.points.size() >= 5;
+      },
+      seconds(20)));
+  asks.finish();
+  silent.finish();
+  ASSERT_TRUE(host_.wait_until_settled(seconds(30)));
+  const auto series = by_series(host_.arrived_points());
+  expect_counted(sum_of_deltas(series, "asks"), asks);
+  expect_counted(last_values(series, "silent"), silent);
 }
 
 }  // namespace

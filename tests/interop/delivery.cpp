@@ -117,7 +117,7 @@ class Run {
 
   void operator()(const std::string& mode, const Environment& environment) {
     ASSERT_FALSE(directory_.path().empty()) << "cannot make a directory in /dev/shm";
-    if (reader_ == Reader::collector) {
+    if (reader_ != Reader::python) {
       start_collector();
     } else {
       start_sink();
@@ -132,7 +132,7 @@ class Run {
     const int status = agent_->stop(seconds(20));
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "the agent ended with " << status;
     destination_->stop(seconds(20));
-    if (reader_ == Reader::collector) {
+    if (reader_ != Reader::python) {
       read_collector();
     } else {
       read_sink();
@@ -208,7 +208,7 @@ class Run {
     out_.from_ns = now_ns();
     Environment all{{"TAILRACE_DIR", segments()}};
     all.insert(all.end(), environment.begin(), environment.end());
-    auto recorder = ChildProcess::start(TAILRACE_RECORDER, {mode}, Captured::standard_output, all);
+    auto recorder = ChildProcess::start(reader_ == Reader::collector_through_c ? TAILRACE_RECORDER_C : TAILRACE_RECORDER, {mode}, Captured::standard_output, all);
     ASSERT_TRUE(recorder.ok()) << recorder.error().sentence;
     out_.pid = recorder->pid();
     bool complete = false;

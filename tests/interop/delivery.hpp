@@ -23,6 +23,7 @@ namespace pb = opentelemetry::proto;
 
 enum class Reader {
   collector,  // the OpenTelemetry Collector receives, decodes and writes its file exporter's protobuf
+  collector_through_c,  // the same, of what the recorder recorded through the C API
   python,     // OpenTelemetry's Python package decodes what the test sink stored, and serializes it again
 };
 

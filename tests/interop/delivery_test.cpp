@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What an application records arrives, whole: every kind of span and log, through shared memory, agent and
-// gRPC, read by two readers that share nothing with our encoder.
+// gRPC, read by two readers that share nothing with our encoder; recorded through the C++ API and through the C API.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pwd.h>
@@ -35,7 +35,9 @@ const Environment kLimitEnvironment{{"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "5"},
                                     {"OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "1"},
                                     {"OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "2"}};
 
-const char* name_of(Reader reader) { return reader == Reader::collector ? "Collector" : "Python"; }
+const char* name_of(Reader reader) {
+  return reader == Reader::python ? "Python" : reader == Reader::collector ? "Collector" : "CollectorThroughC";
+}
 
 class Interop : public testing::TestWithParam<Reader> {
  protected:
@@ -52,7 +54,7 @@ class Interop : public testing::TestWithParam<Reader> {
   Delivery* delivery_ = nullptr;
 };
 
-INSTANTIATE_TEST_SUITE_P(Read, Interop, testing::Values(Reader::collector, Reader::python),
+INSTANTIATE_TEST_SUITE_P(Read, Interop, testing::Values(Reader::collector, Reader::collector_through_c, Reader::python),
                          [](const auto& one) { return name_of(one.param); });
 
 #define USE_OR_RETURN(...) \
@@ -389,7 +391,8 @@ TEST_P(Interop, the_resource_is_what_the_process_said_and_the_agent_knows) {
     EXPECT_EQ(values["resource.ints"].ShortDebugString(),
               "array_value { values { int_value: 1 } values { int_value: 2 } values { int_value: 3 } }");
     EXPECT_EQ(values["process.pid"].int_value(), delivery_->pid);
-    EXPECT_EQ(take_text("process.executable.name"), "tailrace_interop_recorder");
+    EXPECT_EQ(take_text("process.executable.name"),
+            GetParam() == Reader::collector_through_c ? "tailrace_interop_recorder_c" : "tailrace_interop_recorder");
     EXPECT_EQ(take_text("process.owner"), owner != nullptr ? owner->pw_name : std::to_string(::getuid()));
     EXPECT_THAT(take_text("process.creation.time"),
                 testing::MatchesRegex("20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z"));

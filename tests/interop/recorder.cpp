@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An application that records every kind of span and log there is, through the public API alone. What must
-// come out of it stands in expected_*.hpp, written by hand.
+// An application that records every kind of span and log there is, through the public API alone: built once with the
+// C++ API and once with the C API behind the same words (through_c.hpp). What must come out of either stands in
+// expected_*.hpp, written by hand.
 //
 //   recorder everything      all of it, with the default limits; then it waits for SIGTERM, so that the agent
 //                            meets it alive
@@ -34,7 +35,7 @@ void tell_time(const char* name, std::uint64_t ns) {
 namespace {
 
 void record_limits() {
-  auto span = tailrace::span("limited, and no attribute is its name"_n);
+  auto span = api::span("limited, and no attribute is its name"_n);
   tell("limited", span.context());
   span.set("kept.1"_n, "123456789");
   span.set("kept.2"_n, "äöüßéè");
@@ -50,33 +51,33 @@ void record_limits() {
   span.link(remote_context());
   span.link(remote_context());
   span.status(tailrace::StatusCode::error, "a message is no attribute");
-  tailrace::info("limits do not cut arguments: {}", "123456789");
-  tailrace::info("a body of attributes is whole", {{"a", "123456789"}, {"b", 2}, {"c", 3}});
-  tailrace::log({.body = "this body, too",
+  api::info("limits do not cut arguments: {}", "123456789");
+  api::info("a body of attributes is whole", {{"a", "123456789"}, {"b", 2}, {"c", 3}});
+  api::log({.body = "this body, too",
                  .attributes = {{"a", tailrace::Bytes{"123456789", 9}}},
                  .event_name = "an.event.name",
                  .severity_text = "SEVERITY"});
   span.end();
   const std::string run_time = "a name of run time, which is no attribute";
-  auto named = tailrace::span(run_time, {.trace_state = "vendor=opaque,other=value"});
+  auto named = api::span(run_time, {.trace_state = "vendor=opaque,other=value"});
   tell("named", named.context());
 }
 
 void record_parts() {
-  auto span = tailrace::span("seven hundred"_n);
+  auto span = api::span("seven hundred"_n);
   for (int i = 0; i < 700; ++i) span.set("part." + std::to_string(i), std::string(300, 'p'));
 }
 
 void record_shared() {
-  auto first = tailrace::span("takes the only lane");
+  auto first = api::span("takes the only lane");
   tell("first", first.context());
   std::thread second([&first] {
-    auto span = tailrace::span("without a lane", {.parent = first.context()});
+    auto span = api::span("without a lane", {.parent = first.context()});
     tell("second", span.context());
     span.set("key", "value");
     span.event("event");
-    tailrace::info("a log without a lane: {}", 7);
-    auto child = tailrace::span("a child there");
+    api::info("a log without a lane: {}", 7);
+    auto child = api::span("a child there");
     tell("child", child.context());
   });
   second.join();
@@ -112,7 +113,7 @@ int main(int argc, char** argv) {
   config.resource = {resource, std::size(resource)};
   config.ring_bytes = 4 << 20;
   if (shared) config.lanes = tailrace::shm::kSharedLanes + 1;
-  const tailrace::Outcome outcome = tailrace::init(config);
+  const tailrace::Outcome outcome = api::init(config);
   if (!outcome.ok()) {
     std::fprintf(stderr, "recorder: %s\n", outcome.sentence);
     return 4;
@@ -132,7 +133,7 @@ int main(int argc, char** argv) {
   } else {
     record_shared();
   }
-  const tailrace::Stats stats = tailrace::stats();
+  const auto stats = api::stats();
   std::printf("WRITTEN %llu %llu %llu\n", static_cast<unsigned long long>(stats.written[0]),
               static_cast<unsigned long long>(stats.written[1]), static_cast<unsigned long long>(stats.refused));
   std::fflush(stdout);

@@ -9,9 +9,22 @@
 #include <cstdio>
 #include <string>
 
+#if defined(TAILRACE_INTEROP_THROUGH_C)
+#include "tests/interop/through_c.hpp"
+#endif
+
 namespace tailrace::interop {
 
 using namespace tailrace::literals;
+
+#if defined(TAILRACE_INTEROP_THROUGH_C)
+namespace api = through_c;
+using through_c::Activate;
+using through_c::DetachedSpan;
+using through_c::Span;
+#else
+namespace api = ::tailrace;
+#endif
 
 void tell(const char* name, const Context& context);
 void tell_time(const char* name, std::uint64_t ns);

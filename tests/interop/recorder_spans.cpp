@@ -25,7 +25,7 @@ enum class Fruit { apple = 7 };
 constexpr std::uint64_t kMoment = 1'700'000'000'123'456'789;
 
 void record_scalars() {
-  auto span = tailrace::span("attributes.scalar"_n);
+  auto span = api::span("attributes.scalar"_n);
   tell("scalar", span.context());
   span.set("bool.true"_n, true);
   span.set("bool.false"_n, false);
@@ -58,7 +58,7 @@ void record_scalars() {
 }
 
 void record_texts() {
-  auto span = tailrace::span("attributes.text"_n);
+  auto span = api::span("attributes.text"_n);
   tell("text", span.context());
   span.set("literal"_n, "a value of the program"_n);
   span.set("array"_n, "characters");
@@ -79,7 +79,7 @@ void record_texts() {
 }
 
 void record_arrays() {
-  auto span = tailrace::span("attributes.array"_n);
+  auto span = api::span("attributes.array"_n);
   tell("array", span.context());
   span.set("bools"_n, {true, false, true});
   span.set("ints"_n, std::vector<std::int64_t>{std::numeric_limits<std::int64_t>::min(), -1, 0, 1});
@@ -96,7 +96,7 @@ void record_arrays() {
 }
 
 void record_maps() {
-  auto span = tailrace::span("attributes.map"_n);
+  auto span = api::span("attributes.map"_n);
   tell("map", span.context());
   span.set("map"_n, Value::map({{"bool", true},
                                 {"int", -1},
@@ -119,18 +119,18 @@ void record_maps() {
 
 void record_times() {
   {
-    auto span = tailrace::span("time.given", {.start = Time::unix_ns(kMoment)});
+    auto span = api::span("time.given", {.start = Time::unix_ns(kMoment)});
     tell("time.given", span.context());
     span.event("time.event", {}, Time::unix_ns(kMoment + 1));
     span.end(Time::unix_ns(kMoment + 1'000'000'007));
   }
   {
-    auto span = tailrace::span("time.system_clock", {.start = system_clock::time_point(nanoseconds(kMoment))});
+    auto span = api::span("time.system_clock", {.start = system_clock::time_point(nanoseconds(kMoment))});
     tell("time.system_clock", span.context());
     span.end(system_clock::time_point(nanoseconds(kMoment)) + std::chrono::hours(1));
   }
   {
-    auto span = tailrace::span("time.backward", {.start = Time::unix_ns(kMoment)});
+    auto span = api::span("time.backward", {.start = Time::unix_ns(kMoment)});
     tell("time.backward", span.context());
     span.end(Time::unix_ns(kMoment - 1));
   }
@@ -138,7 +138,7 @@ void record_times() {
     const auto start = steady_clock::now();
     tell_time("steady.start", static_cast<std::uint64_t>(
                                   nanoseconds(system_clock::now().time_since_epoch()).count()));
-    auto span = tailrace::span("time.steady_clock", {.start = start});
+    auto span = api::span("time.steady_clock", {.start = start});
     tell("time.steady_clock", span.context());
     std::this_thread::sleep_for(std::chrono::milliseconds(30));
     const auto end = steady_clock::now();
@@ -161,28 +161,28 @@ void record_attributes() {
 void record_parents() {
   const Context remote = remote_context();
   {
-    auto outer = tailrace::span("parent.root"_n);
+    auto outer = api::span("parent.root"_n);
     tell("root", outer.context());
     {
-      auto child = tailrace::span("parent.implicit"_n);
+      auto child = api::span("parent.implicit"_n);
       tell("implicit", child.context());
-      auto grandchild = tailrace::span("parent.implicit.twice"_n, {.kind = SpanKind::client});
+      auto grandchild = api::span("parent.implicit.twice"_n, {.kind = SpanKind::client});
       tell("implicit.twice", grandchild.context());
     }
-    auto none = tailrace::span("parent.none", {.parent = Parent::none()});
+    auto none = api::span("parent.none", {.parent = Parent::none()});
     tell("none", none.context());
     none.end();
-    auto given = tailrace::span("parent.remote", {.kind = SpanKind::server, .parent = remote});
+    auto given = api::span("parent.remote", {.kind = SpanKind::server, .parent = remote});
     tell("remote", given.context());
-    auto below = tailrace::span("parent.below_remote");
+    auto below = api::span("parent.below_remote");
     tell("below_remote", below.context());
     below.end();
     given.end();
     const Context random =
         Context::from_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03");
-    auto drawn = tailrace::span("parent.remote_random", {.parent = random, .trace_state = "vendor=opaque,other=value"});
+    auto drawn = api::span("parent.remote_random", {.parent = random, .trace_state = "vendor=opaque,other=value"});
     tell("remote_random", drawn.context());
-    auto below_drawn = tailrace::span("parent.below_remote_random");  // it carries on what came in
+    auto below_drawn = api::span("parent.below_remote_random");  // it carries on what came in
     tell("below_remote_random", below_drawn.context());
     below_drawn.end();
     drawn.end();
@@ -190,38 +190,38 @@ void record_parents() {
         {"TraceParent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
         {"tracestate", " congo=t61rcWkgMzE , "},
         {"tracestate", "ot=th:4;rv:80000000000000"}};
-    auto extracted = tailrace::start_span("parent.extracted", {.parent = tailrace::extract(headers)});
+    auto extracted = api::start_span("parent.extracted", {.parent = api::extract(headers)});
     tell("extracted", extracted.context());
     {
       Activate here(extracted.context());
-      auto child = tailrace::span("parent.below_extracted");
+      auto child = api::span("parent.below_extracted");
       tell("below_extracted", child.context());
     }
     extracted.end();
     Context dropped = remote;
     dropped.sampled = false;
-    auto unsampled = tailrace::span("parent.not_sampled", {.parent = dropped});
-    auto unsampled_child = tailrace::span("parent.below_not_sampled");
+    auto unsampled = api::span("parent.not_sampled", {.parent = dropped});
+    auto unsampled_child = api::span("parent.below_not_sampled");
     unsampled_child.end();
     unsampled.end();
   }
   std::optional<Context> explicit_parent;
   {
-    auto detached = tailrace::start_span("parent.detached");
+    auto detached = api::start_span("parent.detached");
     tell("detached", detached.context());
     explicit_parent = detached.context();
-    auto beside = tailrace::span("parent.not_current");
+    auto beside = api::span("parent.not_current");
     tell("not_current", beside.context());
     beside.end();
     {
       Activate here(detached.context());
-      auto child = tailrace::span("parent.activated");
+      auto child = api::span("parent.activated");
       tell("activated", child.context());
-      tailrace::info("a log in an activated context");
+      api::info("a log in an activated context");
     }
     {
       Activate here(remote);
-      auto child = tailrace::span("parent.activated_remote");
+      auto child = api::span("parent.activated_remote");
       tell("activated_remote", child.context());
     }
     std::thread elsewhere([moved = std::move(detached)]() mutable {
@@ -231,41 +231,41 @@ void record_parents() {
     });
     elsewhere.join();
   }
-  auto late = tailrace::span("parent.explicit", {.parent = *explicit_parent});
+  auto late = api::span("parent.explicit", {.parent = *explicit_parent});
   tell("explicit", late.context());
   late.end();
   {
     std::optional<Span> first(std::in_place, "order.first");
     tell("order.first", first->context());
-    auto second = tailrace::span("order.second");
+    auto second = api::span("order.second");
     tell("order.second", second.context());
     first.reset();  // before its child
-    auto third = tailrace::span("order.third");
+    auto third = api::span("order.third");
     tell("order.third", third.context());
     third.end();
     second.end();
     second.end();  // nothing happens
     second.set("too", "late");
-    auto fourth = tailrace::span("order.fourth");
+    auto fourth = api::span("order.fourth");
     tell("order.fourth", fourth.context());
   }
   const auto kinds = {SpanKind::unspecified, SpanKind::internal, SpanKind::server,
                       SpanKind::client, SpanKind::producer, SpanKind::consumer};
   for (const SpanKind kind : kinds) {
     const std::string name = "kind." + std::to_string(static_cast<int>(kind));
-    auto span = tailrace::span(name, {.kind = kind});
+    auto span = api::span(name, {.kind = kind});
     tell(name.c_str(), span.context());
   }
   const auto priorities = {Priority::critical, Priority::normal, Priority::low, Priority::background};
   for (const Priority priority : priorities) {
     const std::string name = "priority." + std::to_string(static_cast<int>(priority));
-    auto span = tailrace::span(name, {.priority = priority});
+    auto span = api::span(name, {.priority = priority});
     tell(name.c_str(), span.context());
   }
   std::vector<DetachedSpan> many;  // more than a lane has slots
   for (int i = 0; i < 40; ++i) {
     const std::string name = "many." + std::to_string(i);
-    many.push_back(tailrace::start_span(name));
+    many.push_back(api::start_span(name));
     tell(name.c_str(), many.back().context());
   }
   for (int i = 0; i < 40; ++i) many[static_cast<std::size_t>(i)].set("i", i);
@@ -279,7 +279,7 @@ struct Refusal : std::runtime_error {
 
 void record_states() {
   const auto record = [](const char* name, auto&& change) {
-    auto span = tailrace::span(name);
+    auto span = api::span(name);
     tell(name, span.context());
     change(span);
   };
@@ -315,7 +315,7 @@ void record_states() {
 }
 
 void record_events() {
-  auto span = tailrace::span("events"_n);
+  auto span = api::span("events"_n);
   tell("events", span.context());
   span.event("plain"_n);
   span.event("of run time: " + std::to_string(1));
@@ -337,10 +337,10 @@ void record_events() {
 
 void record_links() {
   const Context remote = remote_context();
-  auto target = tailrace::start_span("links.target");
+  auto target = api::start_span("links.target");
   tell("links.target", target.context());
-  const Context with_state = tailrace::with_trace_state(remote, "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE");
-  auto span = tailrace::span("links", {.links = {{remote, {{"at", "start"}}}, {target.context()}}});
+  const Context with_state = api::with_trace_state(remote, "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE");
+  auto span = api::span("links", {.links = {{remote, {{"at", "start"}}}, {target.context()}}});
   tell("links", span.context());
   span.link(target.context(), {{"bool", true}, {"array", {1, 2}}, {"map", Value::map({{"k", "v"}})}});
   span.link(remote);
@@ -368,13 +368,13 @@ void record_scopes() {
                             {"scope.list", {"a", 1}},
                             {"scope.map", Value::map({{"k", Bytes{"\x01", 1}}})}});
   static const Scope kOther("library", "2.0.2");
-  auto span = tailrace::span("scope.whole", {.scope = &kLibrary});
+  auto span = api::span("scope.whole", {.scope = &kLibrary});
   tell("scope.whole", span.context());
-  auto same = tailrace::start_span("scope.same", {.scope = &kSame});
+  auto same = api::start_span("scope.same", {.scope = &kSame});
   tell("scope.same", same.context());
-  auto other = tailrace::span("scope.other", {.scope = &kOther});
+  auto other = api::span("scope.other", {.scope = &kOther});
   tell("scope.other", other.context());
-  tailrace::log({.body = "of a library", .scope = &kLibrary});
+  api::log({.body = "of a library", .scope = &kLibrary});
 }
 
 }  // namespace
@@ -388,7 +388,7 @@ void record_items() {
 
 void record_wide() {
   {
-    auto span = tailrace::span("wide.chain"_n);  // beyond its slot of 1 KiB
+    auto span = api::span("wide.chain"_n);  // beyond its slot of 1 KiB
     tell("wide.chain", span.context());
     for (int i = 0; i < 60; ++i) span.set("chain." + std::to_string(i), std::string(32, static_cast<char>('a' + i % 26)));
     span.event("wide.event", {{"k", 1}});
@@ -398,7 +398,7 @@ void record_wide() {
     span.status(StatusCode::error, "far behind");
   }
   {
-    auto span = tailrace::span("to be renamed"_n);  // beyond a record of 16 KiB
+    auto span = api::span("to be renamed"_n);  // beyond a record of 16 KiB
     tell("wide.parts", span.context());
     span.set("first"_n, 1);
     for (int i = 0; i < 120; ++i) span.set("part." + std::to_string(i), std::string(300, static_cast<char>('a' + i % 26)));
@@ -410,14 +410,14 @@ void record_wide() {
     span.rename("wide.parts"_n);
   }
   {
-    auto span = tailrace::span("wide.value"_n);
+    auto span = api::span("wide.value"_n);
     tell("wide.value", span.context());
     span.set("fits"_n, std::string(15000, 'f'));
     span.set("cut"_n, std::string(40000, 'c'));
     span.set("behind"_n, true);
   }
   {
-    auto span = tailrace::span("wide.counts"_n);  // beyond the default limits
+    auto span = api::span("wide.counts"_n);  // beyond the default limits
     tell("wide.counts", span.context());
     for (int i = 0; i < 130; ++i) {
       span.set("count." + std::to_string(i), i);
@@ -429,7 +429,7 @@ void record_wide() {
     span.set("count.0", "changed");  // no new attribute
   }
   {
-    auto span = tailrace::span("wide.event"_n);  // an event and a link of more than one record can hold
+    auto span = api::span("wide.event"_n);  // an event and a link of more than one record can hold
     tell("wide.event", span.context());
     std::vector<std::string> keys;
     for (int i = 0; i < 60; ++i) keys.push_back("key." + std::to_string(i));
@@ -438,7 +438,7 @@ void record_wide() {
     for (const std::string& key : keys) attributes.push_back({key, value});
     span.event("large", {attributes.data(), attributes.size()});
     span.link(remote_context(), {attributes.data(), attributes.size()});
-    tailrace::info("large", {attributes.data(), attributes.size()});
+    api::info("large", {attributes.data(), attributes.size()});
   }
 }
 

@@ -250,13 +250,15 @@ TAILRACE_INLINE bool start_fast(SpanState& state, std::uint32_t name, SpanKind k
                                                 static_cast<std::uint8_t>(priority), 0);
     unsigned char* draft = slot->bytes;
     TAILRACE_TEST_POINT("shim.start.slot_taken");
-    // In pairs, as the copy at the end reads them: a load may not span two stores that are under way.
-    put_pair(draft + 48, parent_id,
-             name | static_cast<std::uint64_t>(kind) << 32 | (tflags | shm::kRemoteKnown) << 40 |
-                 static_cast<std::uint64_t>(scope) << 48);
-    put_pair(draft + 32, lo, span_id);
-    put_pair(draft, word, 0);
-    put_pair(draft + 16, now, hi);
+    put_word(draft + 48, parent_id);
+    put_word(draft + 56, name | static_cast<std::uint64_t>(kind) << 32 | (tflags | shm::kRemoteKnown) << 40 |
+                             static_cast<std::uint64_t>(scope) << 48);
+    put_word(draft + 32, lo);
+    put_word(draft + 40, span_id);
+    put_word(draft, word);
+    put_word(draft + 8, 0);
+    put_word(draft + 16, now);
+    put_word(draft + 24, hi);
     TAILRACE_TEST_POINT("shim.start.filled");
     slot->state.store(shm::slot_open(span_id), std::memory_order_release);  // pairs with a reader of the dead
     TAILRACE_TEST_POINT("shim.start.open");
@@ -285,7 +287,8 @@ TAILRACE_INLINE bool set_word(SpanState& state, std::uint32_t key, shm::ItemType
   state.word = kWordBusy;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   unsigned char* draft = state.slot->bytes;
-  put_pair(draft + at, shm::item_word(key, type, 0, 8), value);
+  put_word(draft + at, shm::item_word(key, type, 0, 8));
+  put_word(draft + at + 8, value);
   TAILRACE_TEST_POINT("shim.item.filled");
   const std::uint64_t grown = word + 16 + kItemCountOne;
   // The one word publishes length and count: whoever reads the dead process's draft sees whole items.

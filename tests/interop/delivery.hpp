@@ -26,6 +26,9 @@ enum class Reader {
   collector_through_c,  // the same, of what the recorder recorded through the C API
   python,     // OpenTelemetry's Python package decodes what the test sink stored, and serializes it again
 };
+inline const char* name_of(Reader reader) {
+  return reader == Reader::python ? "Python" : reader == Reader::collector ? "Collector" : "CollectorThroughC";
+}
 
 struct Ids {
   std::string trace;  // 16 bytes

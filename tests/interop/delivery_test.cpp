@@ -35,10 +35,6 @@ const Environment kLimitEnvironment{{"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "5"},
                                     {"OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "1"},
                                     {"OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "2"}};
 
-const char* name_of(Reader reader) {
-  return reader == Reader::python ? "Python" : reader == Reader::collector ? "Collector" : "CollectorThroughC";
-}
-
 class Interop : public testing::TestWithParam<Reader> {
  protected:
   // One run for all tests of a program: they only look at it.

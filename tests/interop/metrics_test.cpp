@@ -186,10 +186,10 @@ class InteropMetrics : public testing::TestWithParam<std::tuple<Reader, const ch
 };
 
 INSTANTIATE_TEST_SUITE_P(Read, InteropMetrics,
-                         testing::Combine(testing::Values(Reader::collector, Reader::python),
+                         testing::Combine(testing::Values(Reader::collector, Reader::collector_through_c, Reader::python),
                                           testing::Values("cumulative", "delta", "lowmemory")),
                          [](const auto& one) {
-                           return std::string(std::get<0>(one.param) == Reader::collector ? "Collector" : "Python") + "_" +
+                           return std::string(name_of(std::get<0>(one.param))) + "_" +
                                   std::get<1>(one.param);
                          });
 

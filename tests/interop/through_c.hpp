@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The C++ API's spans, logs and contexts made of the C API's calls alone, so that one recorder records through either
+// The C++ API's spans, logs, metrics and contexts made of the C API's calls alone, so that one recorder records through either
 // and what must come out is written once. Values are rebuilt as the C API's structs.
 //
 // Threads: as the C API. Ownership: what a call converts lives as long as the call. Failure: a call that the C API
@@ -10,6 +10,7 @@
 #include <tailrace/tailrace.h>
 #include <tailrace/tailrace.hpp>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -294,6 +295,152 @@ inline void log(const LogRecord& from) {
   }
   record.scope = from.scope != nullptr ? from.scope->id() : 0u;
   must(tailrace_log_emit(&record));
+}
+
+// Counters add, gauges set, histograms record: one verb in C.
+template <class T>
+class Instrument {
+ public:
+  class Bound {
+   public:
+    explicit Bound(tailrace_bound_t bound) : bound_(bound) {}
+    template <class V>
+    void add(V value) const {
+      if constexpr (std::is_floating_point_v<V>) must(tailrace_bound_measure_double(bound_, static_cast<double>(value)));
+      else must(tailrace_bound_measure_int(bound_, static_cast<std::int64_t>(value)));
+    }
+    template <class V>
+    void set(V value) const { add(value); }
+    template <class V>
+    void record(V value) const { add(value); }
+
+   private:
+    tailrace_bound_t bound_;
+  };
+
+  explicit Instrument(const tailrace_instrument_t* instrument) : instrument_(instrument) { must(instrument != nullptr); }
+  template <class V>
+  void add(V value, Attributes attributes = {}) const {
+    Converted converted;
+    const auto& list = converted.attributes(attributes);
+    if constexpr (std::is_floating_point_v<V>) {
+      must(tailrace_instrument_measure_double(instrument_, static_cast<double>(value), list.data(), list.size()));
+    } else {
+      must(tailrace_instrument_measure_int(instrument_, static_cast<std::int64_t>(value), list.data(), list.size()));
+    }
+  }
+  template <class V>
+  void set(V value, Attributes attributes = {}) const { add(value, attributes); }
+  template <class V>
+  void record(V value, Attributes attributes = {}) const { add(value, attributes); }
+  Bound bind(Attributes attributes = {}) const {
+    Converted converted;
+    const auto& list = converted.attributes(attributes);
+    return Bound(tailrace_instrument_bind(instrument_, list.data(), list.size()));
+  }
+
+ private:
+  const tailrace_instrument_t* instrument_;
+};
+
+template <class T, class Options>
+tailrace_instrument_options_t instrument_options(tailrace_instrument_kind_t kind, const Options& from) {
+  tailrace_instrument_options_t options{};
+  options.size = sizeof options;
+  options.kind = static_cast<std::uint8_t>(kind);
+  options.number = std::is_floating_point_v<T> ? std::uint8_t{TAILRACE_DOUBLES} : std::uint8_t{TAILRACE_INTEGERS};
+  options.unit = text(from.unit);
+  options.description = text(from.description);
+  options.cardinality_limit = from.cardinality_limit;
+  options.scope = from.scope != nullptr ? from.scope->id() : 0u;
+  return options;
+}
+template <class T>
+Instrument<T> counter(std::string_view of, const InstrumentOptions& with = {}) {
+  const auto options = instrument_options<T>(TAILRACE_COUNTER, with);
+  return Instrument<T>(tailrace_instrument_get(text(of), &options));
+}
+template <class T>
+Instrument<T> up_down_counter(std::string_view of, const InstrumentOptions& with = {}) {
+  const auto options = instrument_options<T>(TAILRACE_UP_DOWN_COUNTER, with);
+  return Instrument<T>(tailrace_instrument_get(text(of), &options));
+}
+template <class T>
+Instrument<T> gauge(std::string_view of, const InstrumentOptions& with = {}) {
+  const auto options = instrument_options<T>(TAILRACE_GAUGE, with);
+  return Instrument<T>(tailrace_instrument_get(text(of), &options));
+}
+template <class T>
+Instrument<T> histogram(std::string_view of, const HistogramOptions& with = {}) {
+  auto options = instrument_options<T>(TAILRACE_HISTOGRAM, with);
+  options.histogram = static_cast<std::uint8_t>(with.kind);
+  options.negatives = with.negatives ? 1 : 0;
+  options.scale = with.scale;
+  options.scale_given = 1;
+  options.bounds = with.bounds.given() ? with.bounds.data() : nullptr;
+  options.bound_count = with.bounds.size();
+  options.smallest = with.smallest;
+  options.greatest = with.greatest;
+  return Instrument<T>(tailrace_instrument_get(text(of), &options));
+}
+
+class Observer {
+ public:
+  explicit Observer(const tailrace_observer_t* observer) : observer_(observer) {}
+  template <class V>
+  void observe(V value, Attributes attributes = {}) const {
+    Converted converted;
+    const auto& list = converted.attributes(attributes);
+    if constexpr (std::is_floating_point_v<V>) must(tailrace_observer_observe_double(observer_, value, list.data(), list.size()));
+    else must(tailrace_observer_observe_int(observer_, static_cast<std::int64_t>(value), list.data(), list.size()));
+  }
+
+ private:
+  const tailrace_observer_t* observer_;
+};
+class Observation {
+ public:
+  explicit Observation(std::uint64_t id) : id_(id) { must(id != 0); }
+  ~Observation() { tailrace_observable_end(id_); }
+  Observation(const Observation&) = delete;
+  Observation& operator=(const Observation&) = delete;
+
+ private:
+  std::uint64_t id_;
+};
+template <class F>
+Observation observe(std::string_view of, const tailrace_instrument_options_t& options, F callback) {
+  return Observation(tailrace_observable_begin(
+      text(of), &options,
+      [](void* user, const tailrace_observer_t* observer) {
+        (*static_cast<F*>(user))(Observer(observer));
+        return true;
+      },
+      [](void* user) { delete static_cast<F*>(user); }, new F(callback)));
+}
+template <class T, class F>
+Observation observe_counter(std::string_view of, F callback) {
+  return observe(of, instrument_options<T>(TAILRACE_COUNTER, InstrumentOptions{}), callback);
+}
+template <class T, class F>
+Observation observe_up_down_counter(std::string_view of, F callback) {
+  return observe(of, instrument_options<T>(TAILRACE_UP_DOWN_COUNTER, InstrumentOptions{}), callback);
+}
+template <class T, class F>
+Observation observe_gauge(std::string_view of, F callback) {
+  return observe(of, instrument_options<T>(TAILRACE_GAUGE, InstrumentOptions{}), callback);
+}
+inline std::uint32_t tick() { return tailrace_process_tick(); }
+
+template <class Duration>
+FlushResult flush(Duration deadline) {
+  tailrace_flush_result_t told{};
+  told.size = sizeof told;
+  FlushResult result;
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(deadline).count();
+  result.code = static_cast<FlushCode>(tailrace_process_flush(static_cast<std::uint64_t>(ms), TAILRACE_PRIORITY_DEFAULT, &told));
+  std::memcpy(result.sentence, told.sentence, sizeof result.sentence);
+  return result;
 }
 
 inline Outcome init(const Config& from) {

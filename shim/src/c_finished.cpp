@@ -249,16 +249,22 @@ __attribute__((noinline, cold)) bool record_as_detached(tailrace_name_t name, ta
 
 using namespace tailrace::shim;
 
+static std::uint64_t clock_of(const tailrace_time_t& time) noexcept {
+  return time.clock | std::uint64_t{time.reserved} << 32;
+}
+
+// A copy of the direct way in which nothing is constant.
+static __attribute__((noinline)) bool record_with_options(tailrace_name_t name, tailrace_time_t start,
+                                                          const tailrace_attribute_t* attributes, std::size_t count,
+                                                          const tailrace_finished_options_t* options) noexcept {
+  Plain plain;
+  if (take_plain(*options, plain) && write_finished(name.id, start.value, clock_of(start), attributes, count, plain)) return true;
+  return record_as_detached(name, start, attributes, count, options);
+}
+
 extern "C" bool tailrace_span_record(tailrace_name_t name, tailrace_time_t start, const tailrace_attribute_t* attributes,
                                      size_t count, const tailrace_finished_options_t* options) {
-  static constexpr Plain kDefaults;
-  const Plain* plain = &kDefaults;
-  Plain own;
-  if (TAILRACE_UNLIKELY(options != nullptr)) {
-    if (!take_plain(*options, own)) return record_as_detached(name, start, attributes, count, options);
-    plain = &own;
-  }
-  const std::uint64_t clock = start.clock | std::uint64_t{start.reserved} << 32;
-  if (TAILRACE_LIKELY(write_finished(name.id, start.value, clock, attributes, count, *plain))) return true;
-  return record_as_detached(name, start, attributes, count, options);
+  if (TAILRACE_UNLIKELY(options != nullptr)) return record_with_options(name, start, attributes, count, options);
+  if (TAILRACE_LIKELY(write_finished(name.id, start.value, clock_of(start), attributes, count, Plain()))) return true;
+  return record_as_detached(name, start, attributes, count, nullptr);
 }

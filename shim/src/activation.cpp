@@ -2,8 +2,7 @@
 #include <cstring>
 #include <new>
 
-#include <sys/mman.h>
-
+#include "lazy_table.hpp"
 #include "propagation.hpp"
 #include "runtime.hpp"
 #include "trace_state.hpp"
@@ -34,18 +33,7 @@ std::atomic<Table*> the_table;
 __thread std::uint32_t innermost_context __attribute__((tls_model("initial-exec")));
 __thread std::uint32_t innermost_baggage __attribute__((tls_model("initial-exec")));
 
-Table* table() noexcept {
-  Table* have = the_table.load(std::memory_order_acquire);
-  if (have != nullptr) return have;
-  void* fresh = mmap(nullptr, sizeof(Table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (fresh == MAP_FAILED) return nullptr;
-  munlock(fresh, sizeof(Table));  // under mlockall(MCL_FUTURE) all of it would stay resident
-  if (!the_table.compare_exchange_strong(have, static_cast<Table*>(fresh), std::memory_order_acq_rel)) {
-    munmap(fresh, sizeof(Table));
-    return have;
-  }
-  return static_cast<Table*>(fresh);
-}
+Table* table() noexcept { return lazy_table(the_table); }
 
 Active* take(std::uint32_t& index) noexcept {
   Table* t = table();

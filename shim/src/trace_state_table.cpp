@@ -8,8 +8,7 @@
 // sees the other (both sequentially consistent).
 #include <cstring>
 
-#include <sys/mman.h>
-
+#include "lazy_table.hpp"
 #include "runtime.hpp"
 #include "trace_state.hpp"
 
@@ -38,18 +37,7 @@ struct Table {
 
 std::atomic<Table*> the_table;
 
-Table* table() noexcept {
-  Table* have = the_table.load(std::memory_order_acquire);
-  if (have != nullptr) return have;
-  void* fresh = mmap(nullptr, sizeof(Table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (fresh == MAP_FAILED) return nullptr;
-  munlock(fresh, sizeof(Table));  // under mlockall(MCL_FUTURE) all of it would stay resident
-  if (!the_table.compare_exchange_strong(have, static_cast<Table*>(fresh), std::memory_order_acq_rel)) {
-    munmap(fresh, sizeof(Table));
-    return have;
-  }
-  return static_cast<Table*>(fresh);
-}
+Table* table() noexcept { return lazy_table(the_table); }
 
 std::uint32_t place_of(std::uint32_t handle) noexcept { return handle & (kPlaces - 1); }
 std::uint32_t handle_of(std::uint32_t generation, std::uint32_t place) noexcept { return generation << kPlaceBits | place; }

@@ -15,6 +15,7 @@
 #include "agent/metrics/collector.hpp"
 #include "opentelemetry/proto/metrics/v1/metrics.pb.h"
 #include "shm/reader/geometry.hpp"
+#include "tests/agent/metrics/image_words.hpp"
 #include "tests/shm/segment_builder.hpp"
 
 namespace tailrace::agent::test {
@@ -27,23 +28,6 @@ using shm::test::SeriesFields;
 
 inline constexpr std::uint64_t kEpochNs = 1'700'000'000'000'000'000ull;
 inline constexpr std::uint64_t kSecondNs = 1'000'000'000ull;
-
-class ImageWords final : public WordSource {
- public:
-  explicit ImageWords(shm::Bytes image) : image_(image) {}
-  [[nodiscard]] bool words(std::uint64_t offset, std::span<std::uint64_t> out) const override {
-    const shm::Bytes part = image_.part(static_cast<std::size_t>(offset), out.size_bytes());
-    EXPECT_EQ(part.size, out.size_bytes()) << "a read outside the image";
-    EXPECT_EQ(offset % 8, 0u);
-    if (broken || part.size != out.size_bytes()) return false;
-    if (part.size != 0) std::memcpy(out.data(), part.data, part.size);
-    return true;
-  }
-  bool broken = false;
-
- private:
-  shm::Bytes image_;
-};
 
 inline std::uint64_t bits_of(double value) {
   std::uint64_t word;

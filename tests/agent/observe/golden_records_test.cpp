@@ -12,26 +12,14 @@
 #include "opentelemetry/proto/metrics/v1/metrics.pb.h"
 #include "shm/reader/slots.hpp"
 #include "tests/agent/decode/decode_fixture.hpp"
+#include "tests/agent/metrics/image_words.hpp"
 #include "tests/agent/observe/golden.hpp"
 
 namespace tailrace::agent {
 namespace {
 
+using test::ImageWords;
 using test::show;
-
-class ImageWords final : public WordSource {
- public:
-  explicit ImageWords(shm::Bytes image) : image_(image) {}
-  [[nodiscard]] bool words(std::uint64_t offset, std::span<std::uint64_t> out) const override {
-    const shm::Bytes part = image_.part(static_cast<std::size_t>(offset), out.size_bytes());
-    if (part.size != out.size_bytes()) return false;
-    if (part.size != 0) std::memcpy(out.data(), part.data, part.size);
-    return true;
-  }
-
- private:
-  shm::Bytes image_;
-};
 
 template <class Id>
 std::string hex(const Id& id) {

@@ -25,7 +25,8 @@
  * - `bool`: false means that the arguments are wrong (a null pointer, a tag, size or handle that cannot be): nothing
  *   was done, and stats.bad_input counts it. True does not promise that anything was recorded.
  * - Any thread, unless a function says otherwise; from several at once, unless they share a handle. In a signal
- *   handler only tailrace_span_add_event() and the logs, with interned names and scalar values.
+ *   handler only tailrace_span_add_event() and the logs, with interned names and scalar values, and
+ *   tailrace_bound_measure_int() of a counter of integers.
  * - A struct that may grow begins with `size`: sizeof of that struct as the caller knows it. Everything else in it may
  *   be zero, which always means the default. Reserved members are zero.
  *

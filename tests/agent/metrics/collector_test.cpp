@@ -106,7 +106,8 @@ TEST_F(CollectorTest, AGaugeHasItsValueAndTheTimeOfTheCollectionAndNoStart) {
   set(series(MetricKind::gauge, "integer"), static_cast<std::uint64_t>(std::int64_t{-3}));
   for (const auto preference : {cumulative, delta, lowmemory}) {
     const Collected all = collect(preference);
-    ASSERT_TRUE(all.find("real") != nullptr && all.find("real")->has_gauge());
+    const otel::Metric* const real = all.find("real");
+    ASSERT_TRUE(real != nullptr && real->has_gauge());
     EXPECT_EQ(number(all, "real").as_double(), -0.5);
     const auto point = number(all, "integer");
     EXPECT_EQ(point.as_int(), -3);

@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -162,7 +163,8 @@ bool commit_tables(const SegmentMap& map) {
 void fill_random(void* to, std::size_t bytes) noexcept {
   auto* p = static_cast<unsigned char*>(to);
   while (bytes > 0) {
-    const ssize_t got = getrandom(p, bytes < 256 ? bytes : 256, GRND_NONBLOCK);
+    // Not getrandom(), where a thread that was cancelled would end, with whatever it has taken.
+    const long got = syscall(SYS_getrandom, p, bytes < 256 ? bytes : 256, GRND_NONBLOCK);
     if (got > 0) {
       p += got;
       bytes -= static_cast<std::size_t>(got);

@@ -16,6 +16,7 @@
 #include "encode.hpp"
 #include "environment.hpp"
 #include "metrics.hpp"
+#include "no_cancel.hpp"
 #include "runtime.hpp"
 
 #ifndef TAILRACE_VERSION
@@ -264,6 +265,7 @@ void uuid_text(const std::uint8_t* uuid, char* out) noexcept {
 }
 
 bool build_segment(Private& p, char* why, std::size_t room) noexcept {
+  const NoCancel whole;
   const Settings& s = g.settings;
   shm::DirectoryChoice choice;
   choice.configured = s.directory;
@@ -325,6 +327,7 @@ using namespace tailrace::shim;
 
 extern "C" void tailrace_init(const Config* config, std::uint32_t config_size, std::uint32_t version,
                               Outcome* outcome) noexcept {
+  const NoCancel whole;
   *outcome = Outcome{};
   Mode before = Mode::before_init;
   if (version != detail::kInlineVersion) {

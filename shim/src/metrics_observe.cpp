@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "metrics.hpp"
+#include "no_cancel.hpp"
 
 namespace tailrace::shim {
 namespace {
@@ -128,6 +129,7 @@ extern "C" std::uint64_t tailrace_observe(const detail::InstrumentData* data,
 }
 
 extern "C" void tailrace_unobserve(std::uint64_t id) noexcept {
+  const NoCancel whole;
   const auto index = static_cast<std::uint32_t>(id) - 1;
   Registry* r = registry();
   if (id == 0 || r == nullptr || index >= kCallbacksMax) return;

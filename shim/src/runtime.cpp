@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Threads and processes: who owns which block, and what a fork, an exit or a longjmp leaves behind.
+#include "no_cancel.hpp"
 #include "runtime.hpp"
 
 #include <cerrno>
@@ -486,6 +487,7 @@ void note_critical(shm::Signal signal, bool counts) noexcept {
 
 void say(const char* sentence, const char* rest) noexcept {
   if (g.settings.quiet) return;
+  const NoCancel whole;
   const auto part = [](const char* text) { return iovec{const_cast<char*>(text), std::strlen(text)}; };
   const iovec line[] = {part("tailrace: "), part(sentence), part(rest), part("\n")};
   if (writev(STDERR_FILENO, line, 4) < 0) return;  // nobody listens: nothing to do about it

@@ -426,6 +426,31 @@ TEST_F(Process, IsNoPlaceToBeCancelledAt) {
   EXPECT_EQ(s.logs.size(), 20u);
   EXPECT_LT(s.process.lanes_used, 20u);
 }
+
+TEST_F(Process, IsInitialisedByAThreadThatWasCancelled) {
+  EXPECT_EQ(in_child([] {
+              std::atomic<bool> cancelled{false};
+              pthread_t thread;
+              pthread_create(&thread, nullptr, [](void* flag) -> void* {
+                while (!static_cast<std::atomic<bool>*>(flag)->load()) {
+                }
+                Config config;
+                config.quiet = true;
+                init(config);
+                pthread_testcancel();
+                return nullptr;
+              }, &cancelled);
+              pthread_cancel(thread);
+              cancelled.store(true);
+              void* end = nullptr;
+              pthread_join(thread, &end);
+              CHILD_EXPECT(end == PTHREAD_CANCELED, 1);
+              CHILD_EXPECT(stats().initialised, 2);
+              auto a = span("a"_n);
+              CHILD_EXPECT(a.recording(), 3);
+            }),
+            0);
+}
 #endif
 
 TEST_F(Process, AllocatesNothing) {

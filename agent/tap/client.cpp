@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -86,7 +87,7 @@ class Client {
       if ((wanted[2].revents & (POLLERR | POLLHUP)) != 0) return TapEnd::as_wished;  // nobody reads any more
       if (wanted[0].revents == 0) continue;
       const Next next = read_some(socket->get());
-      if (!print()) return TapEnd::as_wished;
+      if (!print(stopped.fd())) return finish();
       if (next == Next::enough) return TapEnd::as_wished;
       if (next != Next::gone) continue;
       if (!refused_.empty()) return Error{ErrorCode::kPermissionDenied, refused_};
@@ -127,9 +128,15 @@ class Client {
     return Next::more;
   }
 
-  bool print() {
+  // False: told to stop, or nobody reads any more. Writes no more at once than a pipe with room takes without waiting:
+  // a reader that has stopped must not keep us from a Ctrl-C.
+  bool print(int stopped) {
     for (std::string_view rest = out_; !rest.empty();) {
-      const ssize_t written = ::write(STDOUT_FILENO, rest.data(), rest.size());
+      std::array<pollfd, 2> wanted{pollfd{STDOUT_FILENO, POLLOUT, 0}, pollfd{stopped, POLLIN, 0}};
+      if (::poll(wanted.data(), wanted.size(), -1) < 0 && errno != EINTR) return false;
+      if (wanted[1].revents != 0) return false;
+      if (wanted[0].revents == 0) continue;
+      const ssize_t written = ::write(STDOUT_FILENO, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF));
       if (written < 0 && errno == EINTR) continue;
       if (written <= 0) return false;
       rest.remove_prefix(static_cast<std::size_t>(written));

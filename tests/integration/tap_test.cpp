@@ -177,6 +177,18 @@ TEST_F(TapTest, SaysWhenTheAgentEndsAndWhenThereIsNone) {
 }
 
 // A tap that is stopped (Ctrl-Z) holds nothing up: what the application writes is delivered all the same.
+TEST_F(TapTest, ATapWhoseReaderHasStoppedEndsWhenItIsTold) {
+  ChildProcess child = tap({});
+  // Far more lines than a pipe holds, and nobody reads them.
+  ChildProcess app = host_.start_program(
+      "/bin/bash", {"-c", std::string("exec ") + TAILRACE_VICTIM + " victim 1 20000 200 2000 >/dev/null"});
+  EXPECT_TRUE(wait_until([&] { return !app.running(); }, seconds(20)));
+  std::this_thread::sleep_for(milliseconds(300));
+  EXPECT_TRUE(child.running());
+  child.signal(SIGINT);
+  EXPECT_EQ(status_of(child), 0);
+}
+
 TEST_F(TapTest, AStoppedTapHoldsNothingUp) {
   ChildProcess child = tap({});
   child.signal(SIGSTOP);

@@ -4,7 +4,7 @@
 //
 //   tailrace-example-plugin-host PLUGIN.so
 #include <dlfcn.h>
-#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/duration.pb.h>
 #include <grpcpp/grpcpp.h>
 
 #include <cstdio>
@@ -26,11 +26,11 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s PLUGIN.so\n", argv[0]);
     return 2;
   }
-  google::protobuf::Struct settings;
-  (*settings.mutable_fields())["items"].set_number_value(3);
+  google::protobuf::Duration work_time;
+  work_time.set_seconds(3);
   const auto channel = grpc::CreateChannel("127.0.0.1:9", grpc::InsecureChannelCredentials());
-  std::printf("gRPC %s, channel state %d, settings of %zu bytes\n", grpc::Version().c_str(),
-              static_cast<int>(channel->GetState(false)), settings.SerializeAsString().size());
+  std::printf("gRPC %s, channel state %d, a message of %zu bytes\n", grpc::Version().c_str(),
+              static_cast<int>(channel->GetState(false)), work_time.SerializeAsString().size());
 
   void* plugin = ::dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
   if (plugin == nullptr) {
@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
   auto* work = find<void(int)>(plugin, "plugin_work");
   if (start == nullptr || work == nullptr) return 1;
   if (start() != 0) std::fprintf(stderr, "the plug-in's telemetry is off; the program goes on\n");
-  const int items = static_cast<int>(settings.fields().at("items").number_value());
+  const int items = static_cast<int>(work_time.seconds());
   for (int item = 0; item < items; ++item) work(item);
   ::dlclose(plugin);
   const bool gone = ::dlopen(argv[1], RTLD_NOW | RTLD_NOLOAD) == nullptr;

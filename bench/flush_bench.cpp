@@ -3,9 +3,9 @@
 //
 //   tailrace_flush_bench ROUNDS
 //
-// Prints p50, p99 and p99.9 in nanoseconds: a critical span alone, one beside threads that fill their lanes, and a plain
-// span with a flush of everything. Between two rounds it rests a little, so that the agent is found asleep as often
-// as awake. Ends with 1 if any flush was not answered.
+// Prints p50, p99 and p99.9 in nanoseconds: a critical span alone, one beside threads that fill their lanes, and a
+// plain span with a flush of everything. Between two rounds it rests a little, so that the agent is found asleep as
+// often as awake. Ends with 1 if any flush was not answered.
 #include <tailrace/tailrace.hpp>
 
 #include <algorithm>
@@ -37,14 +37,17 @@ bool measure(const char* name, long rounds, tailrace::Priority priority) {
       span.set("amount"_n, i);
     }
     const tailrace::FlushResult result = tailrace::flush(5s, lowest);
-    times.push_back(static_cast<double>(std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count()));
+    times.push_back(
+        static_cast<double>(std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count()));
     if (!result.done() || result.total.delivered == 0) {
       std::fprintf(stderr, "round %ld: %s\n", i, result.sentence);
       return false;
     }
   }
   std::sort(times.begin(), times.end());
-  const auto at = [&](double share) { return times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1))]; };
+  const auto at = [&](double share) {
+    return times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1))];
+  };
   std::printf("%-44s  %.0f  %.0f  %.0f\n", name, at(0.5), at(0.99), at(0.999));
   std::fflush(stdout);
   return true;

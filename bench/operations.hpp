@@ -130,9 +130,7 @@ inline void counter(int n) {
 }
 
 inline void nothing() {}
-inline void drop_everything() {
-  agent->control->hot.trace_threshold.store(1ull << 56);
-}
+inline void drop_everything() { agent->control->hot.trace_threshold.store(1ull << 56); }
 inline void switch_off() { agent->control->hot.disable_mask.store(7); }
 inline void normal() {
   agent->control->hot.trace_threshold.store(0);

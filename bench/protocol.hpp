@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The protocol alone: a span as docs/abi.md asks for it (a draft in a slot, each item published, ENDING before the copy,
-// one store of head, FREE), in straight-line code that checks nothing: no busy mark, no parent, no sampling, no limits,
-// no control words, no room in the ring. What a shim of this protocol cannot beat on a machine.
+// The protocol alone: a span as docs/abi.md asks for it (a draft in a slot, each item published, ENDING before the
+// copy, one store of head, FREE), in straight-line code that checks nothing: no busy mark, no parent, no sampling, no
+// limits, no control words, no room in the ring. What a shim of this protocol cannot beat on a machine.
 //
 // Threads: one. Memory: borrows a slot, a ring of a power of two and slack behind it.
 #pragma once

@@ -50,7 +50,6 @@ double percentile(std::vector<double> v, double p) {
   return v[static_cast<std::size_t>(p * static_cast<double>(v.size() - 1))];
 }
 
-
 // Rings of the same kind as a lane's: shared pages of a tmpfs, touched before.
 unsigned char* make_pages(const char* name, std::size_t bytes) {
   const int fd = memfd_create(name, MFD_CLOEXEC);
@@ -105,10 +104,14 @@ void measure(int rounds) {
     }
     const double ns = percentile(row.ns, 0.5);
     std::printf("%-30s %8.2f", row.operation->name, ns);
-    if (base > 0) std::printf(" %8.3f", ns / base);
-    else std::printf(" %8s", "");
-    if (row.operation->target > 0) std::printf(" %8.2f", row.operation->target);
-    else std::printf(" %8s", "");
+    if (base > 0)
+      std::printf(" %8.3f", ns / base);
+    else
+      std::printf(" %8s", "");
+    if (row.operation->target > 0)
+      std::printf(" %8.2f", row.operation->target);
+    else
+      std::printf(" %8s", "");
     std::printf(" %8.2f %8.2f\n", percentile(row.ns, 0.1), percentile(row.ns, 0.9));
   }
   const tailrace::Stats stats = tailrace::stats();

@@ -34,7 +34,7 @@ class StandIn {
     const std::string path =
         std::string(directory != nullptr ? directory : "/dev/shm/tailrace") + "/" + tailrace::stats().segment;
     const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-    struct stat s{};
+    struct stat s {};
     if (fd < 0 || ::fstat(fd, &s) != 0) {
       std::fprintf(stderr, "no segment at %s; set TAILRACE_DIR to a directory on a tmpfs\n", path.c_str());
       std::exit(1);

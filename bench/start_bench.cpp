@@ -29,7 +29,9 @@ using namespace tailrace::literals;
 
 double percentile(std::vector<std::uint64_t> values, double p) {
   std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : static_cast<double>(values[static_cast<std::size_t>(p * static_cast<double>(values.size() - 1))]);
+  return values.empty()
+             ? 0
+             : static_cast<double>(values[static_cast<std::size_t>(p * static_cast<double>(values.size() - 1))]);
 }
 
 void print(const char* name, const std::vector<std::uint64_t>& ns, double target_ns) {
@@ -111,6 +113,7 @@ int main(int argc, char** argv) {
   record(0);
   const std::uint64_t before = allocations.load();
   for (int i = 0; i < 1000; ++i) record(i);
-  std::printf("allocations after the first record %llu\n", static_cast<unsigned long long>(allocations.load() - before));
+  std::printf("allocations after the first record %llu\n",
+              static_cast<unsigned long long>(allocations.load() - before));
   return 0;
 }

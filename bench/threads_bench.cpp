@@ -120,8 +120,8 @@ int main(int argc, char** argv) {
   StandIn agent;
 
   constexpr std::size_t kRing = 256 * 1024;
-  auto* memory = static_cast<unsigned char*>(::mmap(nullptr, 2 * kRing, PROT_READ | PROT_WRITE,
-                                                    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
+  auto* memory = static_cast<unsigned char*>(
+      ::mmap(nullptr, 2 * kRing, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
   Floor floor(memory, kRing, reinterpret_cast<std::atomic<std::uint64_t>*>(memory + kRing + 32 * 1024));
   const auto floor_spans = [&floor](int n) {
     for (int i = 0; i < n; ++i) floor.span(static_cast<std::uint64_t>(some_int), some_double, true);

@@ -121,8 +121,7 @@ class [[nodiscard]] Result {
   const Error* checked_error() const noexcept {
     const Error* error = std::get_if<1>(&state_);
     if (error == nullptr) {
-      internal::die_of_unchecked_error(
-          {ErrorCode::kInternal, "error() of a Result that holds a value"});
+      internal::die_of_unchecked_error({ErrorCode::kInternal, "error() of a Result that holds a value"});
     }
     return error;
   }

@@ -17,12 +17,9 @@ namespace tailrace::agent {
 using Signal = otlp::Signal;
 
 inline constexpr std::size_t kSignals = 3;
-inline constexpr std::array<Signal, kSignals> kEachSignal = {Signal::traces, Signal::logs,
-                                                             Signal::metrics};
+inline constexpr std::array<Signal, kSignals> kEachSignal = {Signal::traces, Signal::logs, Signal::metrics};
 
-constexpr std::size_t index_of(Signal signal) noexcept {
-  return static_cast<std::size_t>(signal);
-}
+constexpr std::size_t index_of(Signal signal) noexcept { return static_cast<std::size_t>(signal); }
 
 constexpr std::string_view signal_name(Signal signal) noexcept {
   constexpr std::array<std::string_view, kSignals> kNames = {"traces", "logs", "metrics"};

@@ -19,9 +19,8 @@ constexpr bool is_alnum(char c) noexcept {
 
 inline std::string to_lower(std::string_view text) {
   std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return out;
 }
 
@@ -39,8 +38,7 @@ inline std::string shown(std::string_view text) {
   constexpr std::size_t kShownBytes = 120;
   std::string out(text.substr(0, kShownBytes));
   std::replace_if(
-      out.begin(), out.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+      out.begin(), out.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
   if (text.size() > kShownBytes) {
     out += "…";
   }

@@ -67,11 +67,14 @@ void add_agent_command(CLI::App& app, Action& action) {
       ->transform(bytes)
       ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{64} << 30))
       ->default_str("128MiB");
-  verb->add_option("--endpoint", raw->endpoint,
-                   "OTLP/gRPC receiver, http://host:port (default: OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4317)");
-  verb->add_option("--headers", raw->headers, "metadata of every request, k=v,k=v (default: OTEL_EXPORTER_OTLP_HEADERS)");
-  verb->add_option("--timeout", raw->timeout_ms, "milliseconds an attempt may take, 0 = no limit (default: "
-                                                 "OTEL_EXPORTER_OTLP_TIMEOUT, else 10000)")
+  verb->add_option(
+      "--endpoint", raw->endpoint,
+      "OTLP/gRPC receiver, http://host:port (default: OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4317)");
+  verb->add_option("--headers", raw->headers,
+                   "metadata of every request, k=v,k=v (default: OTEL_EXPORTER_OTLP_HEADERS)");
+  verb->add_option("--timeout", raw->timeout_ms,
+                   "milliseconds an attempt may take, 0 = no limit (default: "
+                   "OTEL_EXPORTER_OTLP_TIMEOUT, else 10000)")
       ->check(CLI::NonNegativeNumber);
 #ifdef TAILRACE_HAVE_VIEWER
   verb->add_flag("--viewer", options.viewer,

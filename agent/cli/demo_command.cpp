@@ -52,7 +52,8 @@ class Place {
   static Result<Place> make() {
     std::string path = "/dev/shm/tailrace-demo-XXXXXX";
     if (::mkdtemp(path.data()) == nullptr) {
-      return Error{ErrorCode::kSystem, "cannot make a directory in /dev/shm, where shared memory lives; is it mounted?"};
+      return Error{ErrorCode::kSystem,
+                   "cannot make a directory in /dev/shm, where shared memory lives; is it mounted?"};
     }
     return Place(path);
   }
@@ -82,9 +83,9 @@ std::uint64_t cpu_ns(pid_t pid) {
 }
 
 Result<ChildProcess> start_agent(const Place& place, std::string& page) {
-  Result<ChildProcess> agent =
-      ChildProcess::start(own_program(), {"agent", "--viewer", "--metric-interval", "1000", "--dir", place.path() + "/segments"},
-                          Captured::standard_error, {{"TAILRACE_DIR", place.path() + "/segments"}});
+  Result<ChildProcess> agent = ChildProcess::start(
+      own_program(), {"agent", "--viewer", "--metric-interval", "1000", "--dir", place.path() + "/segments"},
+      Captured::standard_error, {{"TAILRACE_DIR", place.path() + "/segments"}});
   if (!agent) return agent;
   std::string said;
   const auto deadline = steady_clock::now() + seconds(20);
@@ -189,7 +190,7 @@ std::string json_line(const HoldStatus& status, std::uint64_t requests, double n
 }
 
 int run_demo(const DemoOptions& options) {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = [](int) { interrupted = 1; };
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
@@ -240,9 +241,8 @@ int run_demo(const DemoOptions& options) {
   const Result<HoldStatus> status = wait_until_settled(hold, seconds(15));
   if (!status) return fail("demo", status.error().sentence);
   const std::uint64_t records = records_of(*status);
-  const double agent_ns = records == 0 ? 0
-                                       : static_cast<double>(cpu_ns(agent->pid()) - cpu_before) /
-                                             static_cast<double>(records);
+  const double agent_ns =
+      records == 0 ? 0 : static_cast<double>(cpu_ns(agent->pid()) - cpu_before) / static_cast<double>(records);
   const auto requests = measured["requests"].get<std::uint64_t>();
   const double ns_per_span = measured["ns_per_span"].get<double>();
 
@@ -267,8 +267,11 @@ int run_demo(const DemoOptions& options) {
 
 void add_demo_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<DemoOptions>();
-  CLI::App* verb = app.add_subcommand("demo", "an instrumented service under load, an agent and a viewer; then the ledger");
-  verb->add_option("--seconds", options->seconds, "how long the load lasts")->check(CLI::Range(1, 86400))->default_str("10");
+  CLI::App* verb =
+      app.add_subcommand("demo", "an instrumented service under load, an agent and a viewer; then the ledger");
+  verb->add_option("--seconds", options->seconds, "how long the load lasts")
+      ->check(CLI::Range(1, 86400))
+      ->default_str("10");
   verb->add_flag("--json", options->json, "the result again as JSON, as the last line of standard output");
   verb->add_flag("--keep", options->keep, "leave agent and viewer up until Ctrl-C");
   verb->add_option("--connections", options->connections, "clients, and threads of the service")

@@ -21,9 +21,8 @@ void add_dump_command(CLI::App& app, Action& action) {
   verb->add_option("--spans", chosen->options.spans, "open spans to print")->default_str("1000");
   verb->add_option("--series", chosen->options.series, "series of metrics to print")->default_str("1000");
   verb->add_option("--strings", chosen->options.strings, "strings to print")->default_str("0");
-  verb->callback([chosen, &action] {
-    action = [chosen] { return dump_segment(chosen->path, chosen->options, std::cout); };
-  });
+  verb->callback(
+      [chosen, &action] { action = [chosen] { return dump_segment(chosen->path, chosen->options, std::cout); }; });
 }
 
 }  // namespace tailrace::agent

@@ -29,8 +29,8 @@ int print_status(const StatusOptions& options) {
   }
   const Result<HoldStatus> status = read_status(path);
   if (!status) return fail("status", status.error().sentence);
-  const std::string text = options.json ? status_json(*status, path) + "\n"
-                                        : status_table(*status, path, shm::realtime_ns());
+  const std::string text =
+      options.json ? status_json(*status, path) + "\n" : status_table(*status, path, shm::realtime_ns());
   std::fputs(text.c_str(), stdout);
   // A script can tell by the exit status: 0 alive, 3 nobody is draining.
   return status->agent == AgentVerdict::running ? 0 : 3;
@@ -40,8 +40,8 @@ int print_status(const StatusOptions& options) {
 
 void add_status_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<StatusOptions>();
-  CLI::App* verb = app.add_subcommand(
-      "status", "the ledger of every service, from the hold: works while the agent is dead, too");
+  CLI::App* verb =
+      app.add_subcommand("status", "the ledger of every service, from the hold: works while the agent is dead, too");
   verb->add_option("--dir", options->directory, "directory of the segments (default: the first that exists)");
   verb->add_option("--hold", options->hold_path, "the hold's file (default: agent/hold in the directory)");
   verb->add_flag("--json", options->json, "one JSON object on one line");

@@ -82,8 +82,9 @@ int tap(Typed& typed) {
   const Result<TapEnd> end = run_tap(typed.options);
   if (!end) return fail("tap", end.error().sentence);
   if (*end == TapEnd::as_wished) return 0;
-  fail("tap", "the agent ended the tap: it stopped, or nothing was read here for too long; start again when "
-              "`tailrace status` says that it runs");
+  fail("tap",
+       "the agent ended the tap: it stopped, or nothing was read here for too long; start again when "
+       "`tailrace status` says that it runs");
   return kAgentWent;
 }
 
@@ -107,8 +108,9 @@ void add_tap_command(CLI::App& app, Action& action) {
   verb->add_flag("--json", typed->options.json, "one JSON object a line");
   verb->add_option("--dir", typed->directory, "directory of the segments (default: the first that exists)");
   verb->add_option("--hold", typed->hold_path, "the hold's file (default: agent/hold in the directory)");
-  verb->footer("Exit status: 0 stopped or enough lines, 1 no agent answers or it refuses, 2 an option makes no "
-               "sense, 3 the agent ended it.");
+  verb->footer(
+      "Exit status: 0 stopped or enough lines, 1 no agent answers or it refuses, 2 an option makes no "
+      "sense, 3 the agent ended it.");
   verb->callback([typed, &action] { action = [typed] { return tap(*typed); }; });
 }
 

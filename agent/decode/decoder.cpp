@@ -89,10 +89,9 @@ SegmentDecoder::SegmentDecoder(shm::ClockKind clock, std::size_t string_budget_b
 
 SegmentDecoder::SegmentDecoder(const shm::Geometry& geometry)
     : SegmentDecoder(geometry.clock_kind,
-                     static_cast<std::size_t>(std::min<std::uint64_t>(
-                         geometry.region(shm::RegionKind::strings).length, StringCache::kBudgetBytes))) {
-  impl_->timeline_.add_claim(
-      {geometry.created_counter, geometry.created_realtime_ns, geometry.created_monotonic_ns});
+                     static_cast<std::size_t>(std::min<std::uint64_t>(geometry.region(shm::RegionKind::strings).length,
+                                                                      StringCache::kBudgetBytes))) {
+  impl_->timeline_.add_claim({geometry.created_counter, geometry.created_realtime_ns, geometry.created_monotonic_ns});
 }
 
 SegmentDecoder::~SegmentDecoder() = default;

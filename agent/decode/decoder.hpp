@@ -50,13 +50,13 @@ struct Decoded {
 
   Kind kind = Kind::bad;
   BadRecord bad = BadRecord::none;
-  std::uint8_t priority = 0;        // shm::Priority
-  bool was_started = false;         // span: a span_start record was written for it
-  bool truncated = false;           // the application had to cut it
-  std::uint16_t scope = 0;          // for SegmentDecoder::scope(); 0 = the service's own
-  std::uint32_t parts = 0;          // span: how many parts belong to it, 0 = it is whole
-  std::uint32_t part_index = 0;     // part: its place among them
-  otlp::TraceId trace_id;           // span, part, span_start
+  std::uint8_t priority = 0;     // shm::Priority
+  bool was_started = false;      // span: a span_start record was written for it
+  bool truncated = false;        // the application had to cut it
+  std::uint16_t scope = 0;       // for SegmentDecoder::scope(); 0 = the service's own
+  std::uint32_t parts = 0;       // span: how many parts belong to it, 0 = it is whole
+  std::uint32_t part_index = 0;  // part: its place among them
+  otlp::TraceId trace_id;        // span, part, span_start
   otlp::SpanId span_id;
   const otlp::SpanView* span = nullptr;  // span, span_start (end = start)
   const otlp::LogView* log = nullptr;
@@ -74,9 +74,9 @@ struct DecodeCounts {
   std::uint64_t duplicate_keys = 0;      // overwritten by a later value: not dropped
   std::uint64_t attributes_dropped = 0;  // no key, or of an unknown type
   std::uint64_t items_unknown = 0;
-  std::uint64_t templates_bad = 0;       // a log's template and arguments did not fit together
+  std::uint64_t templates_bad = 0;  // a log's template and arguments did not fit together
   std::uint64_t scopes_missing = 0;
-  std::uint64_t truncated = 0;           // records the application had to cut
+  std::uint64_t truncated = 0;  // records the application had to cut
   std::uint64_t missing_parts = 0;
 };
 
@@ -114,11 +114,11 @@ class SegmentDecoder {
                             std::uint64_t observed_ns);
   // A span found in a slot of a dead process. `ended`: as it is. `open`: its end is `end_ns` (never before
   // its start) and it says tailrace.span.incomplete = true; its status is error only if a crash was recorded.
-  Decoded decode_slot(const shm::SlotSpan& slot, std::span<const shm::Bytes> part_records,
-                      std::uint64_t end_ns, CrashMark crash);
+  Decoded decode_slot(const shm::SlotSpan& slot, std::span<const shm::Bytes> part_records, std::uint64_t end_ns,
+                      CrashMark crash);
   // The same from a SPAN_START record whose span never came.
-  Decoded decode_span_start(shm::Bytes record, std::span<const shm::Bytes> part_records,
-                            std::uint64_t end_ns, CrashMark crash);
+  Decoded decode_span_start(shm::Bytes record, std::span<const shm::Bytes> part_records, std::uint64_t end_ns,
+                            CrashMark crash);
 
   // --- scopes: valid for the decoder's life.
   [[nodiscard]] const otlp::ScopeView& scope(std::uint16_t id);

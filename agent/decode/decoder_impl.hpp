@@ -30,7 +30,7 @@ inline std::uint32_t add_saturating(std::uint32_t sum, std::int64_t more) {
   if (more <= 0) return sum;
   const std::uint64_t total = std::uint64_t{sum} + static_cast<std::uint64_t>(more);
   return total > std::numeric_limits<std::uint32_t>::max() ? std::numeric_limits<std::uint32_t>::max()
-                                                            : static_cast<std::uint32_t>(total);
+                                                           : static_cast<std::uint32_t>(total);
 }
 inline otlp::TraceId trace_id_of(const std::uint8_t (&bytes)[16]) {
   otlp::TraceId id;
@@ -64,10 +64,8 @@ class SegmentDecoder::Impl {
 
   Decoded decode(const shm::RecordRef& record, std::uint64_t observed_ns);
   Decoded span_with_parts(shm::Bytes record, std::span<const shm::Bytes> parts);
-  Decoded slot(const shm::SlotSpan& slot, std::span<const shm::Bytes> parts, std::uint64_t end_ns,
-               CrashMark crash);
-  Decoded span_start(shm::Bytes record, std::span<const shm::Bytes> parts, std::uint64_t end_ns,
-                     CrashMark crash);
+  Decoded slot(const shm::SlotSpan& slot, std::span<const shm::Bytes> parts, std::uint64_t end_ns, CrashMark crash);
+  Decoded span_start(shm::Bytes record, std::span<const shm::Bytes> parts, std::uint64_t end_ns, CrashMark crash);
   Blob blob(shm::Bytes items);
   const DecodeCounts& counts() const;
 
@@ -96,9 +94,7 @@ class SegmentDecoder::Impl {
     std::string_view text;
     return items_.text_of(item, text) ? text : otherwise;
   }
-  static std::int64_t integer_of(const ItemRef& item) {
-    return item.type == ItemType::integer ? item.integer() : 0;
-  }
+  static std::int64_t integer_of(const ItemRef& item) { return item.type == ItemType::integer ? item.integer() : 0; }
   static std::size_t bytes_of(std::span<const shm::Bytes> records) {
     std::size_t bytes = 0;
     for (const shm::Bytes& record : records) bytes += record.size;

@@ -84,16 +84,12 @@ struct Row {
   void (*apply)(Checker&, const HintText&, Reading&);
 };
 constexpr std::array kRows{
-    Row{"OTEL_BSP_SCHEDULE_DELAY",
-        [](Checker& c, const HintText& t, Reading& r) { c.delay(t, r.hints.traces.delay); }},
-    Row{"OTEL_BSP_MAX_QUEUE_SIZE",
-        [](Checker& c, const HintText& t, Reading& r) { c.records(t, r.queue_of_traces); }},
+    Row{"OTEL_BSP_SCHEDULE_DELAY", [](Checker& c, const HintText& t, Reading& r) { c.delay(t, r.hints.traces.delay); }},
+    Row{"OTEL_BSP_MAX_QUEUE_SIZE", [](Checker& c, const HintText& t, Reading& r) { c.records(t, r.queue_of_traces); }},
     Row{"OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
         [](Checker& c, const HintText& t, Reading& r) { c.records(t, r.hints.traces.records); }},
-    Row{"OTEL_BLRP_SCHEDULE_DELAY",
-        [](Checker& c, const HintText& t, Reading& r) { c.delay(t, r.hints.logs.delay); }},
-    Row{"OTEL_BLRP_MAX_QUEUE_SIZE",
-        [](Checker& c, const HintText& t, Reading& r) { c.records(t, r.queue_of_logs); }},
+    Row{"OTEL_BLRP_SCHEDULE_DELAY", [](Checker& c, const HintText& t, Reading& r) { c.delay(t, r.hints.logs.delay); }},
+    Row{"OTEL_BLRP_MAX_QUEUE_SIZE", [](Checker& c, const HintText& t, Reading& r) { c.records(t, r.queue_of_logs); }},
     Row{"OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
         [](Checker& c, const HintText& t, Reading& r) { c.records(t, r.hints.logs.records); }},
     Row{"OTEL_METRIC_EXPORT_INTERVAL",
@@ -175,8 +171,10 @@ HintsReport check_hints(const SegmentDecoder::Blob& blob) {
   std::vector<HintText> texts;
   std::uint32_t no_text = 0;
   for (const otlp::KeyValue& item : blob.attributes) {
-    if (item.value.type == otlp::Value::Type::string) texts.push_back({item.key, item.value.text()});
-    else ++no_text;
+    if (item.value.type == otlp::Value::Type::string)
+      texts.push_back({item.key, item.value.text()});
+    else
+      ++no_text;
   }
   report = check_hints(texts);
   if (no_text != 0) {

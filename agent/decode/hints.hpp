@@ -30,16 +30,16 @@ enum class Temporality : std::uint8_t { cumulative, delta, low_memory };
 
 struct BatchHints {
   std::optional<std::chrono::milliseconds> delay;  // …_SCHEDULE_DELAY: how long a batch waits for more
-  std::optional<std::uint32_t> records;  // …_MAX_EXPORT_BATCH_SIZE, at most …_MAX_QUEUE_SIZE
+  std::optional<std::uint32_t> records;            // …_MAX_EXPORT_BATCH_SIZE, at most …_MAX_QUEUE_SIZE
   bool operator==(const BatchHints&) const = default;
 };
 
 // Empty: the process says nothing that can be used.
 struct ProcessHints {
-  BatchHints traces;  // OTEL_BSP_…
-  BatchHints logs;    // OTEL_BLRP_…
+  BatchHints traces;                                         // OTEL_BSP_…
+  BatchHints logs;                                           // OTEL_BLRP_…
   std::optional<std::chrono::milliseconds> metric_interval;  // OTEL_METRIC_EXPORT_INTERVAL
-  std::optional<Temporality> temporality;  // OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE
+  std::optional<Temporality> temporality;                    // OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE
   bool operator==(const ProcessHints&) const = default;
 
   // What this does not say, taken from `other`.

@@ -49,9 +49,7 @@ ItemDecoder::Took ItemDecoder::value_of(const shm::ItemRef& item, otlp::Value& o
     case shm::ItemType::boolean: out = otlp::Value::of(item.boolean()); return Took::value;
     case shm::ItemType::integer: out = otlp::Value::of(item.integer()); return Took::value;
     case shm::ItemType::real: out = otlp::Value::of(item.real()); return Took::value;
-    case shm::ItemType::string_id:
-      out = otlp::Value::string(strings_.find(item.string_id()).text);
-      return Took::value;
+    case shm::ItemType::string_id: out = otlp::Value::string(strings_.find(item.string_id()).text); return Took::value;
     case shm::ItemType::string: out = otlp::Value::string(clean(item.body.text())); return Took::value;
     case shm::ItemType::bytes: out = otlp::Value::bytes(item.body.text()); return Took::value;
     case shm::ItemType::array:

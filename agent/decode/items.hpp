@@ -35,7 +35,7 @@ struct AttributeList {
   otlp::KeyValue* items = nullptr;
   std::uint16_t* hashes = nullptr;  // of the keys, where they are to be unique
   std::size_t count = 0;
-  std::uint32_t dropped = 0;  // left out of this list
+  std::uint32_t dropped = 0;   // left out of this list
   std::uint64_t seen[4] = {};  // a bit for the hash of each key: a clear one proves that the key is new
 
   [[nodiscard]] otlp::Attributes view() const { return {items, count}; }
@@ -81,9 +81,7 @@ class ItemDecoder {
   [[nodiscard]] StringCache::Entry key_of(const shm::ItemRef& item);
 
   // Valid UTF-8: the text itself, or a repaired copy.
-  [[nodiscard]] std::string_view clean(std::string_view text) {
-    return is_ascii(text) ? text : clean_slow(text);
-  }
+  [[nodiscard]] std::string_view clean(std::string_view text) { return is_ascii(text) ? text : clean_slow(text); }
 
   [[nodiscard]] StringCache& strings() { return strings_; }
   [[nodiscard]] Scratch& scratch() { return scratch_; }

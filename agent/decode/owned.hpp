@@ -35,9 +35,7 @@ class Owned {
     }
     return source;
   }
-  [[nodiscard]] otlp::Attributes attributes(otlp::Attributes source) {
-    return {members(source), source.size()};
-  }
+  [[nodiscard]] otlp::Attributes attributes(otlp::Attributes source) { return {members(source), source.size()}; }
 
  private:
   const otlp::KeyValue* members(otlp::Attributes source) {

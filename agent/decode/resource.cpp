@@ -198,8 +198,8 @@ struct ProcessResource::State {
   }
 };
 
-ProcessResource::ProcessResource(const SegmentDecoder::Blob& app, const Uuid& uuid,
-                                 const ProcessFacts& process, const HostFacts& host)
+ProcessResource::ProcessResource(const SegmentDecoder::Blob& app, const Uuid& uuid, const ProcessFacts& process,
+                                 const HostFacts& host)
     : state_(std::make_unique<State>()) {
   State& s = *state_;
   if (app.sound) {

@@ -35,7 +35,7 @@ struct HostFacts {
 
 // What everyone may read of a process.
 struct ProcessFacts {
-  pid_t pid = 0;  // 0: unknown, or gone
+  pid_t pid = 0;              // 0: unknown, or gone
   std::string creation_time;  // ISO 8601
   std::string executable;     // the kernel's name of it, at most 15 bytes
   std::string owner;

@@ -152,7 +152,8 @@ bool SegmentDecoder::Impl::event(const ItemRef& item) {
     }
   }
   view.attributes = list.view();
-  view.dropped_attributes = add_saturating(view.dropped_attributes, std::int64_t{body.dropped_attributes} + list.dropped);
+  view.dropped_attributes =
+      add_saturating(view.dropped_attributes, std::int64_t{body.dropped_attributes} + list.dropped);
   return true;
 }
 
@@ -182,7 +183,8 @@ bool SegmentDecoder::Impl::link(const ItemRef& item) {
     span_.dropped_links = add_saturating(span_.dropped_links, 1);  // points at nothing and says nothing
     return true;
   }
-  view.dropped_attributes = add_saturating(view.dropped_attributes, std::int64_t{body.dropped_attributes} + list.dropped);
+  view.dropped_attributes =
+      add_saturating(view.dropped_attributes, std::int64_t{body.dropped_attributes} + list.dropped);
   links_.push_back(view);
   return true;
 }
@@ -203,8 +205,7 @@ bool SegmentDecoder::Impl::parts(const shm::SpanRecord& fixed, std::span<const s
     }
     found.push_back({part.index, record.from(sizeof part)});
   }
-  std::stable_sort(found.begin(), found.end(),
-                   [](const Found& a, const Found& b) { return a.index < b.index; });
+  std::stable_sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.index < b.index; });
   for (std::size_t i = 0; i < found.size(); ++i) {
     if (i != 0 && found[i].index == found[i - 1].index) continue;
     ++parts_found_;
@@ -221,8 +222,7 @@ void SegmentDecoder::Impl::missing_parts() {
 }
 
 void SegmentDecoder::Impl::span_times(const shm::SpanRecord& fixed, std::uint8_t flags) {
-  span_.start_ns =
-      time_of(fixed.start, static_cast<shm::TimeClock>(flags >> shm::kFlagStartClockShift & 3u));
+  span_.start_ns = time_of(fixed.start, static_cast<shm::TimeClock>(flags >> shm::kFlagStartClockShift & 3u));
   span_.end_ns = time_of(fixed.end, static_cast<shm::TimeClock>(flags >> shm::kFlagEndClockShift & 3u));
 }
 
@@ -266,8 +266,8 @@ Decoded SegmentDecoder::Impl::span(shm::Bytes bytes, std::uint8_t flags, bool st
   if (!span_items(items)) return bad(BadRecord::bad_items);
   if (started_only) fixed.end = fixed.start;
   if (started_only) {
-    flags = static_cast<std::uint8_t>((flags & 0x3F) |
-                                      (flags >> shm::kFlagStartClockShift & 3u) << shm::kFlagEndClockShift);
+    flags = static_cast<std::uint8_t>((flags & 0x3F) | (flags >> shm::kFlagStartClockShift & 3u)
+                                                           << shm::kFlagEndClockShift);
   }
   span_times(fixed, flags);
   return finish_span(fixed, flags);

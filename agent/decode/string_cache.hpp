@@ -85,7 +85,7 @@ class StringCache {
 
  private:
   static constexpr std::uint16_t kSound = 0x8000;  // in a mark: checked, its text is the copy's
-  static constexpr std::size_t kOddMax = 4096;    // texts made up by us
+  static constexpr std::size_t kOddMax = 4096;     // texts made up by us
 
   struct Free {
     void operator()(void* memory) const { std::free(memory); }

@@ -32,9 +32,7 @@ Timeline::Piece Timeline::piece(const shm::ClockReading& a, const shm::ClockRead
   const std::uint64_t mono = b.monotonic_ns - a.monotonic_ns;
   const bool step = stepped(a, b);
   const std::uint64_t ns = step ? mono : b.realtime_ns - a.realtime_ns;
-  const std::uint64_t start_ns = !step                    ? a.realtime_ns
-                                 : b.realtime_ns > mono ? b.realtime_ns - mono
-                                                          : 0;
+  const std::uint64_t start_ns = !step ? a.realtime_ns : b.realtime_ns > mono ? b.realtime_ns - mono : 0;
   if (units == 0) return {a.counter, start_ns, kUnitSlope};
   const Wide fixed = (static_cast<Wide>(ns) << 32) / units;
   constexpr std::uint64_t kSlopeMax = std::numeric_limits<std::uint64_t>::max();
@@ -44,12 +42,11 @@ Timeline::Piece Timeline::piece(const shm::ClockReading& a, const shm::ClockRead
 void Timeline::add_claim(const shm::ClockReading& reading) {
   if (reading.counter == 0 || reading.monotonic_ns == 0 || count_ != claims_ || claims_ == kClaimsMax) return;
   const auto end = anchors_.begin() + static_cast<std::ptrdiff_t>(count_);
-  const auto at = std::lower_bound(
-      anchors_.begin(), end, reading.counter,
-      [](const shm::ClockReading& anchor, std::uint64_t counter) { return anchor.counter < counter; });
+  const auto at =
+      std::lower_bound(anchors_.begin(), end, reading.counter,
+                       [](const shm::ClockReading& anchor, std::uint64_t counter) { return anchor.counter < counter; });
   const bool fits_before = at == anchors_.begin() || (at - 1)->monotonic_ns < reading.monotonic_ns;
-  const bool fits_behind =
-      at == end || (at->counter > reading.counter && at->monotonic_ns > reading.monotonic_ns);
+  const bool fits_behind = at == end || (at->counter > reading.counter && at->monotonic_ns > reading.monotonic_ns);
   if (!fits_before || !fits_behind) return;
   std::move_backward(at, end, end + 1);
   *at = reading;
@@ -68,8 +65,7 @@ void Timeline::add(const shm::ClockReading& reading) {
     --claims_;
   }
   if (count_ > claims_ && anchors_[count_ - 1].counter >= reading.counter) return;
-  const bool near = count_ > claims_ + 1 &&
-                    reading.monotonic_ns - anchors_[count_ - 2].monotonic_ns < kSpacingNs &&
+  const bool near = count_ > claims_ + 1 && reading.monotonic_ns - anchors_[count_ - 2].monotonic_ns < kSpacingNs &&
                     !stepped(anchors_[count_ - 2], reading);
   if (near) --count_;
   if (count_ == kAnchorsMax) thin();
@@ -107,9 +103,9 @@ std::uint64_t Timeline::from_counter(std::uint64_t time) const {
   }
   const auto begin = anchors_.begin();
   const auto end = begin + static_cast<std::ptrdiff_t>(count_);
-  const auto behind = std::upper_bound(
-      begin, end, time,
-      [](std::uint64_t counter, const shm::ClockReading& anchor) { return counter < anchor.counter; });
+  const auto behind = std::upper_bound(begin, end, time, [](std::uint64_t counter, const shm::ClockReading& anchor) {
+    return counter < anchor.counter;
+  });
   if (behind == begin) {
     const Piece first = piece(begin[0], begin[1]);
     const Wide back = (static_cast<Wide>(first.counter - time) * first.slope) >> 32;
@@ -124,8 +120,7 @@ std::uint64_t Timeline::from_monotonic(std::uint64_t time) const {
   const auto begin = anchors_.begin();
   const auto end = begin + static_cast<std::ptrdiff_t>(count_);
   const auto behind = std::upper_bound(
-      begin, end, time,
-      [](std::uint64_t mono, const shm::ClockReading& anchor) { return mono < anchor.monotonic_ns; });
+      begin, end, time, [](std::uint64_t mono, const shm::ClockReading& anchor) { return mono < anchor.monotonic_ns; });
   if (behind == begin) {
     const std::uint64_t back = begin->monotonic_ns - time;
     return back < begin->realtime_ns ? begin->realtime_ns - back : 0;

@@ -68,8 +68,7 @@ class Timeline {
     std::uint64_t realtime_ns = 0;
     std::uint64_t slope = 0;
     [[nodiscard]] std::uint64_t real_of(std::uint64_t time) const {
-      return realtime_ns + static_cast<std::uint64_t>(
-                               (static_cast<Wide>(time - counter) * slope) >> 32);
+      return realtime_ns + static_cast<std::uint64_t>((static_cast<Wide>(time - counter) * slope) >> 32);
     }
   };
 

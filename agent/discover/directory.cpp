@@ -26,18 +26,17 @@ namespace tailrace::agent {
 namespace {
 
 constexpr long kTmpfsMagic = 0x01021994;
-constexpr mode_t kMode = 03733;          // anyone creates, nobody lists, new files get our group
-constexpr mode_t kModeClosed = 03730;    // the stricter choice of closed hosts
-constexpr mode_t kModePrivate = 0700;    // for one user alone
+constexpr mode_t kMode = 03733;        // anyone creates, nobody lists, new files get our group
+constexpr mode_t kModeClosed = 03730;  // the stricter choice of closed hosts
+constexpr mode_t kModePrivate = 0700;  // for one user alone
 constexpr std::uint64_t kPostponeNs = 5'000'000'000;
 constexpr std::string_view kSuffix = ".seg";
 constexpr std::string_view kTemporarySuffix = ".tmp";
 constexpr std::size_t kIdDigits = 16;
 
 bool is_hex_id(std::string_view text) {
-  return text.size() == kIdDigits && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
+  return text.size() == kIdDigits &&
+         std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 // .<16 hex>.tmp: what a shim without unnamed files leaves when it is killed before it could rename.
@@ -79,14 +78,14 @@ Result<Descriptor> open_one(const std::string& path) {
   }
   if (static_cast<long>(fs.f_type) != kTmpfsMagic) {
     if (made) ::rmdir(path.c_str());
-    return Error{ErrorCode::kInvalidArgument,
-                 "directory " + path + " is not on a tmpfs, applications would not use it; " +
-                     "mount one there or name another with --dir"};
+    return Error{ErrorCode::kInvalidArgument, "directory " + path +
+                                                  " is not on a tmpfs, applications would not use it; " +
+                                                  "mount one there or name another with --dir"};
   }
   if (self.st_uid != ::geteuid()) {
-    return Error{ErrorCode::kPermissionDenied,
-                 "directory " + path + " belongs to uid " + std::to_string(self.st_uid) + ", we are uid " +
-                     std::to_string(::geteuid()) + "; applications trust its owner, remove it or name another"};
+    return Error{ErrorCode::kPermissionDenied, "directory " + path + " belongs to uid " + std::to_string(self.st_uid) +
+                                                   ", we are uid " + std::to_string(::geteuid()) +
+                                                   "; applications trust its owner, remove it or name another"};
   }
   const mode_t mode = self.st_mode & 07777;
   const bool kept = !made && (mode == kModeClosed || mode == kModePrivate);
@@ -256,8 +255,7 @@ std::vector<std::string> Directory::scan() {
   return names;
 }
 
-Error Directory::State::refuse(const std::string& name, std::uint64_t inode, ErrorCode code,
-                               const std::string& why) {
+Error Directory::State::refuse(const std::string& name, std::uint64_t inode, ErrorCode code, const std::string& why) {
   refused[name] = inode;
   return Error{code, "segment " + name + ": " + why};
 }
@@ -288,8 +286,7 @@ Result<std::unique_ptr<AttachedSegment::State>> Directory::State::open_file(cons
   auto segment = std::make_unique<AttachedSegment::State>();
   segment->directory = handle;
   segment->name = name;
-  segment->fd =
-      Descriptor(::openat(handle->fd.get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  segment->fd = Descriptor(::openat(handle->fd.get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!segment->fd.valid()) {
     const int number = errno;
     const std::string why = std::strerror(number);
@@ -330,11 +327,10 @@ Result<std::unique_ptr<AttachedSegment::State>> Directory::State::open_file(cons
   if (got < 0) return postpone(name, std::strerror(errno));
   shm::GeometryResult parsed = shm::parse_identity({page.data(), static_cast<std::size_t>(got)}, size);
   if (!parsed.ok()) {
-    const bool version = parsed.problem == shm::GeometryProblem::abi_major ||
-                         parsed.problem == shm::GeometryProblem::features;
+    const bool version =
+        parsed.problem == shm::GeometryProblem::abi_major || parsed.problem == shm::GeometryProblem::features;
     if (parsed.problem == shm::GeometryProblem::features) {
-      tell_rejected(segment->fd.get(), {page.data(), static_cast<std::size_t>(got)}, size,
-                    parsed.reject_reason());
+      tell_rejected(segment->fd.get(), {page.data(), static_cast<std::size_t>(got)}, size, parsed.reject_reason());
     }
     return refuse(name, facts.st_ino, version ? ErrorCode::kUnsupported : ErrorCode::kCorrupt, parsed.sentence);
   }
@@ -346,8 +342,7 @@ Result<std::unique_ptr<AttachedSegment>> Directory::open_segment(const std::stri
   return open_segment(name, LockTable::read());
 }
 
-Result<std::unique_ptr<AttachedSegment>> Directory::open_segment(const std::string& name,
-                                                                 const LockTable& locks) {
+Result<std::unique_ptr<AttachedSegment>> Directory::open_segment(const std::string& name, const LockTable& locks) {
   if (!is_segment_name(name)) {
     return Error{ErrorCode::kInvalidArgument, "\"" + name + "\" is no segment's name, <16 hex digits>.seg is"};
   }

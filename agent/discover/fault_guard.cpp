@@ -60,8 +60,7 @@ void on_bus_error(int signal, siginfo_t* info, void* context) {
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
   Mapping* mapping = info->si_code == BUS_ADRERR ? mapping_of(address) : nullptr;
   if (mapping != nullptr) {
-    const int protection =
-        mapping->writable.load(std::memory_order_relaxed) != 0 ? PROT_READ | PROT_WRITE : PROT_READ;
+    const int protection = mapping->writable.load(std::memory_order_relaxed) != 0 ? PROT_READ | PROT_WRITE : PROT_READ;
     const long mapped = ::syscall(SYS_mmap, address & ~(page_bytes - 1), page_bytes, protection,
                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0L);
     if (mapped != -1) {
@@ -102,8 +101,7 @@ bool FaultGuard::add(const void* address, std::size_t bytes, bool writable) {
     mappings[i].faults.store(0, std::memory_order_relaxed);
     mappings[i].begin.store(begin, std::memory_order_release);
     std::size_t used = mappings_used.load(std::memory_order_relaxed);
-    while (used <= i && !mappings_used.compare_exchange_weak(used, i + 1, std::memory_order_release)) {
-    }
+    while (used <= i && !mappings_used.compare_exchange_weak(used, i + 1, std::memory_order_release)) {}
     entry_ = static_cast<int>(i);
     return true;
   }

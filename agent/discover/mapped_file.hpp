@@ -62,9 +62,7 @@ struct AttachedSegment::State {
                                              geometry.lane_tail(lane) -
                                              geometry.region(shm::RegionKind::lane_tails).offset);
   }
-  [[nodiscard]] shm::Control& control_words() const {
-    return *static_cast<shm::Control*>(control.get_address());
-  }
+  [[nodiscard]] shm::Control& control_words() const { return *static_cast<shm::Control*>(control.get_address()); }
   [[nodiscard]] const shm::ProcessDynamic& process() const {
     return at<shm::ProcessDynamic>(geometry.region(shm::RegionKind::process).offset);
   }

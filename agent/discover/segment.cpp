@@ -58,27 +58,24 @@ Status AttachedSegment::State::map() {
     control = ipc::mapped_region(file, ipc::read_write, static_cast<ipc::offset_t>(r1.offset), r1.length);
     tails = ipc::mapped_region(file, ipc::read_write, static_cast<ipc::offset_t>(r4.offset), r4.length);
   } catch (const ipc::interprocess_exception& failure) {
-    return Error{ErrorCode::kResourceExhausted,
-                 "cannot map " + std::to_string(geometry.segment_size) + " bytes: " + failure.what() +
-                     "; raise the limit of address space or of mappings"};
+    return Error{ErrorCode::kResourceExhausted, "cannot map " + std::to_string(geometry.segment_size) +
+                                                    " bytes: " + failure.what() +
+                                                    "; raise the limit of address space or of mappings"};
   }
   base = static_cast<const std::uint8_t*>(whole.get_address());
   if (!whole_guard.add(base, whole.get_size(), false) ||
       !control_guard.add(control.get_address(), control.get_size(), true) ||
       !tails_guard.add(tails.get_address(), tails.get_size(), true)) {
     return Error{ErrorCode::kResourceExhausted,
-                 "more than " + std::to_string(FaultGuard::kMappingsMax) +
-                     " mappings; too many segments at once"};
+                 "more than " + std::to_string(FaultGuard::kMappingsMax) + " mappings; too many segments at once"};
   }
   return {};
 }
 
 bool AttachedSegment::State::map_again() {
   return map_over(whole, PROT_READ, fd.get(), 0) &&
-         map_over(control, PROT_READ | PROT_WRITE, fd.get(),
-                  geometry.region(shm::RegionKind::control).offset) &&
-         map_over(tails, PROT_READ | PROT_WRITE, fd.get(),
-                  geometry.region(shm::RegionKind::lane_tails).offset);
+         map_over(control, PROT_READ | PROT_WRITE, fd.get(), geometry.region(shm::RegionKind::control).offset) &&
+         map_over(tails, PROT_READ | PROT_WRITE, fd.get(), geometry.region(shm::RegionKind::lane_tails).offset);
 }
 
 AttachedSegment::AttachedSegment(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -112,15 +109,13 @@ Status AttachedSegment::unlink() {
   } else if (::unlinkat(directory, state_->name.c_str(), 0) == 0 || errno == ENOENT) {
     return {};
   }
-  return Error{ErrorCode::kSystem, "segment " + state_->name + ": cannot remove it from " +
-                                       state_->directory->path + ": " + std::strerror(errno)};
+  return Error{ErrorCode::kSystem, "segment " + state_->name + ": cannot remove it from " + state_->directory->path +
+                                       ": " + std::strerror(errno)};
 }
 
 // --- trouble
 
-SegmentCondition AttachedSegment::condition() const {
-  return state_->condition.load(std::memory_order_relaxed);
-}
+SegmentCondition AttachedSegment::condition() const { return state_->condition.load(std::memory_order_relaxed); }
 
 std::string AttachedSegment::trouble() const { return state_->trouble; }
 
@@ -134,8 +129,8 @@ SegmentCondition AttachedSegment::refresh_condition() {
   struct stat now {};
   if (::fstat(s.fd.get(), &now) != 0 || static_cast<std::uint64_t>(now.st_size) < s.geometry.segment_size) {
     s.faults_seen = faults;
-    s.trouble = "segment " + s.name + ": its file shrank from " + std::to_string(s.geometry.segment_size) +
-                " to " + std::to_string(now.st_size) + " bytes; nothing of it is read any more";
+    s.trouble = "segment " + s.name + ": its file shrank from " + std::to_string(s.geometry.segment_size) + " to " +
+                std::to_string(now.st_size) + " bytes; nothing of it is read any more";
     s.condition.store(SegmentCondition::poisoned, std::memory_order_relaxed);
     return SegmentCondition::poisoned;
   }
@@ -162,17 +157,13 @@ void AttachedSegment::quarantine(std::string why) {
 // --- sizes
 
 std::uint32_t AttachedSegment::lane_count() const { return state_->geometry.lane_count; }
-bool AttachedSegment::is_shared_lane(std::uint32_t lane) const {
-  return lane >= state_->geometry.ordinary_lanes();
-}
+bool AttachedSegment::is_shared_lane(std::uint32_t lane) const { return lane >= state_->geometry.ordinary_lanes(); }
 std::uint32_t AttachedSegment::ring_bytes() const { return state_->geometry.ring_bytes; }
 std::uint64_t AttachedSegment::memory_bytes() const {
-  struct stat now{};
+  struct stat now {};
   return ::fstat(state_->fd.get(), &now) == 0 ? static_cast<std::uint64_t>(now.st_blocks) * 512 : 0;
 }
-std::uint64_t AttachedSegment::segment_bytes() const {
-  return static_cast<std::uint64_t>(state_->facts.st_size);
-}
+std::uint64_t AttachedSegment::segment_bytes() const { return static_cast<std::uint64_t>(state_->facts.st_size); }
 
 // --- the application's words
 
@@ -196,17 +187,14 @@ std::uint64_t AttachedSegment::strings_len() const {
 }
 
 std::uint32_t AttachedSegment::scopes_count() const {
-  return std::min(state_->process().scopes_count.load(std::memory_order_acquire),
-                  state_->geometry.scopes_max);
+  return std::min(state_->process().scopes_count.load(std::memory_order_acquire), state_->geometry.scopes_max);
 }
 
 std::uint32_t AttachedSegment::pool_used() const {
-  return std::min(state_->process().pool_used.load(std::memory_order_acquire),
-                  state_->geometry.pool_slots);
+  return std::min(state_->process().pool_used.load(std::memory_order_acquire), state_->geometry.pool_slots);
 }
 std::uint32_t AttachedSegment::metrics_count() const {
-  return std::min(state_->process().metrics_count.load(std::memory_order_acquire),
-                  state_->geometry.metrics_max);
+  return std::min(state_->process().metrics_count.load(std::memory_order_acquire), state_->geometry.metrics_max);
 }
 
 std::uint32_t AttachedSegment::flush_gen(shm::FlushKind kind) const {
@@ -263,9 +251,7 @@ const std::atomic<std::uint32_t>* AttachedSegment::doorbell() const { return &st
 // --- the agent's words
 
 std::uint64_t AttachedSegment::tail(std::uint32_t lane) const { return relaxed(state_->lane_tail(lane).tail); }
-std::uint64_t AttachedSegment::settled(std::uint32_t lane) const {
-  return relaxed(state_->lane_tail(lane).settled);
-}
+std::uint64_t AttachedSegment::settled(std::uint32_t lane) const { return relaxed(state_->lane_tail(lane).settled); }
 std::vector<std::uint64_t> AttachedSegment::settled_words() const {
   std::vector<std::uint64_t> words(lane_count());
   for (std::uint32_t lane = 0; lane < words.size(); ++lane) words[lane] = settled(lane);
@@ -359,8 +345,8 @@ void AttachedSegment::publish_counts(shm::FlushKind kind, const std::array<Settl
 bool AttachedSegment::read(std::uint64_t offset, std::span<std::uint8_t> out) const {
   std::size_t done = 0;
   while (done < out.size()) {
-    const ssize_t got = ::pread(state_->fd.get(), out.data() + done, out.size() - done,
-                                static_cast<off_t>(offset + done));
+    const ssize_t got =
+        ::pread(state_->fd.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return false;
     done += static_cast<std::size_t>(got);

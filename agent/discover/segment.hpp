@@ -100,11 +100,11 @@ class AttachedSegment {
   // --- words of the application. `lane` < lane_count()
   [[nodiscard]] std::uint32_t lanes_used() const;  // ordinary lanes ever taken, clamped
   [[nodiscard]] bool lane_committed(std::uint32_t lane) const;
-  [[nodiscard]] std::uint64_t head(std::uint32_t lane) const;  // acquire
-  [[nodiscard]] std::uint64_t strings_len() const;             // acquire, clamped to the region
-  [[nodiscard]] std::uint32_t scopes_count() const;            // acquire, clamped
-  [[nodiscard]] std::uint32_t pool_used() const;               // acquire, clamped
-  [[nodiscard]] std::uint32_t metrics_count() const;           // acquire, clamped
+  [[nodiscard]] std::uint64_t head(std::uint32_t lane) const;        // acquire
+  [[nodiscard]] std::uint64_t strings_len() const;                   // acquire, clamped to the region
+  [[nodiscard]] std::uint32_t scopes_count() const;                  // acquire, clamped
+  [[nodiscard]] std::uint32_t pool_used() const;                     // acquire, clamped
+  [[nodiscard]] std::uint32_t metrics_count() const;                 // acquire, clamped
   [[nodiscard]] std::uint32_t flush_gen(shm::FlushKind kind) const;  // acquire
   [[nodiscard]] CrashNote crash() const;
   // R2 as one private copy: anchors, crash note and what else is not read in every pass.
@@ -115,7 +115,7 @@ class AttachedSegment {
   [[nodiscard]] const std::atomic<std::uint32_t>* doorbell() const;
 
   // --- words of the agent
-  [[nodiscard]] std::uint64_t tail(std::uint32_t lane) const;     // R4 as found: untrusted after a restart
+  [[nodiscard]] std::uint64_t tail(std::uint32_t lane) const;  // R4 as found: untrusted after a restart
   [[nodiscard]] std::uint64_t settled(std::uint32_t lane) const;
   [[nodiscard]] std::vector<std::uint64_t> settled_words() const;  // one a lane, for Hold::attach
   void publish_tail(std::uint32_t lane, std::uint64_t position);
@@ -127,7 +127,7 @@ class AttachedSegment {
   void beat(std::uint64_t monotonic_ns);
   void set_sleeping(bool sleeping);
   void set_clock_override(shm::ClockKind kind);
-  [[nodiscard]] std::uint32_t flush_done(shm::FlushKind kind) const;  // as an earlier agent left it
+  [[nodiscard]] std::uint32_t flush_done(shm::FlushKind kind) const;   // as an earlier agent left it
   void set_flush_done(shm::FlushKind kind, std::uint32_t generation);  // stores and wakes
   // What became of the process's records, by signal: all rows of a kind at once.
   void publish_counts(shm::FlushKind kind, const std::array<SettledCounts, shm::kSignals>& counts);

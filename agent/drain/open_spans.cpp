@@ -13,9 +13,7 @@ OpenSpans::OpenSpans(AttachedSegment& segment, std::uint64_t from) : segment_(se
   lane_slots_ = std::uint64_t{geometry.lane_count} * geometry.slots_per_lane;
   if (geometry.slot_bytes == 0) lane_slots_ = 0;
   const std::uint64_t pool_slots =
-      geometry.slot_bytes == 0
-          ? 0
-          : std::min<std::uint64_t>(segment.pool_used(), kPoolBytesMax / geometry.slot_bytes);
+      geometry.slot_bytes == 0 ? 0 : std::min<std::uint64_t>(segment.pool_used(), kPoolBytesMax / geometry.slot_bytes);
   pool_.resize(static_cast<std::size_t>(pool_slots * geometry.slot_bytes));
   if (pool_slots != 0 && !segment.read(geometry.pool_slot(0), pool_)) pool_.clear();
   total_ = lane_slots_ + (pool_.empty() ? 0 : pool_slots);
@@ -32,8 +30,7 @@ bool OpenSpans::load_lane(std::uint32_t lane) {
 
 bool OpenSpans::next(shm::SlotSpan& out) {
   const shm::Geometry& geometry = segment_.geometry();
-  const shm::SlotContext context{{pool_.data(), pool_.size()}, geometry.slot_bytes, heads_.data(),
-                                 geometry.lane_count};
+  const shm::SlotContext context{{pool_.data(), pool_.size()}, geometry.slot_bytes, heads_.data(), geometry.lane_count};
   const std::uint32_t used = segment_.lanes_used();
   while (index_ < total_) {
     shm::Bytes slot;

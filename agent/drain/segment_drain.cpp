@@ -114,11 +114,9 @@ PassInfo SegmentDrain::begin_pass() {
   info.readable = true;
   for (const LaneWork& work : ready_) {
     info.bytes += work.bytes();
-    info.fullest_permille =
-        std::max(info.fullest_permille, work.bytes() * kPermille / segment_.ring_bytes());
+    info.fullest_permille = std::max(info.fullest_permille, work.bytes() * kPermille / segment_.ring_bytes());
   }
-  std::sort(ready_.begin(), ready_.end(),
-            [](const LaneWork& a, const LaneWork& b) { return a.bytes() > b.bytes(); });
+  std::sort(ready_.begin(), ready_.end(), [](const LaneWork& a, const LaneWork& b) { return a.bytes() > b.bytes(); });
   return info;
 }
 
@@ -160,8 +158,7 @@ LaneRecords SegmentDrain::copy_lane(std::uint32_t lane, std::size_t budget_bytes
   // Room for the largest record, so that there is always one.
   const std::uint64_t wanted = std::max<std::uint64_t>(budget_bytes / 8 * 8, geometry.max_record + 8u) / 8 * 8;
   const std::uint64_t to = own.position + std::min(own.head - own.position, wanted);
-  const shm::RingRuns runs =
-      Consumer::runs(own.position, to, geometry.ring_bytes, geometry.slack_bytes);
+  const shm::RingRuns runs = Consumer::runs(own.position, to, geometry.ring_bytes, geometry.slack_bytes);
   const std::size_t second_at = (runs.first.length + 7) & ~std::size_t{7};
   std::uint8_t* copy = buffer.room(second_at + runs.second.length);
   std::memcpy(copy, ring + runs.first.offset, runs.first.length);
@@ -213,8 +210,8 @@ void SegmentDrain::abandon_lanes() {
 void SegmentDrain::chain_broke(std::uint32_t lane, std::uint64_t position, std::uint64_t skipped) {
   ++counts_.broken_chains;
   counts_.skipped_bytes += skipped;
-  strike("lane " + std::to_string(lane) + ": the record at " + std::to_string(position) +
-         " has an impossible size, " + std::to_string(skipped) + " bytes are skipped");
+  strike("lane " + std::to_string(lane) + ": the record at " + std::to_string(position) + " has an impossible size, " +
+         std::to_string(skipped) + " bytes are skipped");
 }
 
 void SegmentDrain::strike(const std::string& why) {

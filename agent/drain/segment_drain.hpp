@@ -93,15 +93,15 @@ struct StartedAt {
 };
 
 struct PassInfo {
-  bool readable = false;       // false: nothing can be read now, segment.condition() says why
-  std::uint64_t bytes = 0;     // waiting in all lanes
+  bool readable = false;               // false: nothing can be read now, segment.condition() says why
+  std::uint64_t bytes = 0;             // waiting in all lanes
   std::uint64_t fullest_permille = 0;  // of the fullest lane's ring
   std::uint64_t observed_ns = 0;       // realtime of the anchor: `observed` of this pass's logs
 };
 
 struct DrainCounts {
   std::uint64_t passes = 0;
-  std::uint64_t bytes = 0;          // committed
+  std::uint64_t bytes = 0;  // committed
   std::uint64_t bad_heads = 0;
   std::uint64_t broken_chains = 0;
   std::uint64_t skipped_bytes = 0;  // by resyncs

@@ -64,9 +64,8 @@ void Waiter::nap(nanoseconds timeout) {
 }
 
 bool Waiter::rung() const {
-  return std::any_of(watched_.begin(), watched_.end(), [](const Watched& one) {
-    return one.word->load(std::memory_order_relaxed) != one.seen;
-  });
+  return std::any_of(watched_.begin(), watched_.end(),
+                     [](const Watched& one) { return one.word->load(std::memory_order_relaxed) != one.seen; });
 }
 
 Waiter::Woken Waiter::wait(nanoseconds timeout) {
@@ -125,8 +124,7 @@ void Waiter::find_faulty() {
   const timespec at_once{};
   for (Watched& one : watched_) {
     if (one.faulty) continue;
-    const long answer =
-        ::syscall(SYS_futex, one.word, FUTEX_WAIT, one.seen ^ 0x80000000u, &at_once, nullptr, 0);
+    const long answer = ::syscall(SYS_futex, one.word, FUTEX_WAIT, one.seen ^ 0x80000000u, &at_once, nullptr, 0);
     one.faulty = answer != 0 && errno == EFAULT;
     found = found || one.faulty;
   }

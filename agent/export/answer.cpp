@@ -31,8 +31,7 @@ std::string printable(std::string_view text) {
   }
   std::string line(text.substr(0, size));
   std::replace_if(
-      line.begin(), line.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
   return line;
 }
 
@@ -47,17 +46,14 @@ bool parse_response(std::string_view bytes, PartialSuccess& out) {
   try {
     protozero::pbf_reader response(bytes.data(), bytes.size());
     while (response.next()) {
-      if (response.tag_and_type() !=
-          protozero::tag_and_type(1, protozero::pbf_wire_type::length_delimited)) {
+      if (response.tag_and_type() != protozero::tag_and_type(1, protozero::pbf_wire_type::length_delimited)) {
         response.skip();
         continue;
       }
       auto partial = response.get_message();
       while (partial.next()) {
         switch (partial.tag_and_type()) {
-          case protozero::tag_and_type(1, protozero::pbf_wire_type::varint):
-            out.rejected = partial.get_int64();
-            break;
+          case protozero::tag_and_type(1, protozero::pbf_wire_type::varint): out.rejected = partial.get_int64(); break;
           case protozero::tag_and_type(2, protozero::pbf_wire_type::length_delimited): {
             const auto view = partial.get_view();
             out.message = {view.data(), view.size()};
@@ -78,17 +74,12 @@ std::chrono::milliseconds parse_duration(protozero::pbf_reader duration) {
   std::int64_t nanos = 0;
   while (duration.next()) {
     switch (duration.tag_and_type()) {
-      case protozero::tag_and_type(1, protozero::pbf_wire_type::varint):
-        seconds = duration.get_int64();
-        break;
-      case protozero::tag_and_type(2, protozero::pbf_wire_type::varint):
-        nanos = duration.get_int32();
-        break;
+      case protozero::tag_and_type(1, protozero::pbf_wire_type::varint): seconds = duration.get_int64(); break;
+      case protozero::tag_and_type(2, protozero::pbf_wire_type::varint): nanos = duration.get_int32(); break;
       default: duration.skip();
     }
   }
-  constexpr std::int64_t kLongestSeconds =
-      std::chrono::duration_cast<std::chrono::seconds>(kLongestRetryDelay).count();
+  constexpr std::int64_t kLongestSeconds = std::chrono::duration_cast<std::chrono::seconds>(kLongestRetryDelay).count();
   if (seconds < 0 || nanos < 0) {
     return std::chrono::milliseconds(0);
   }
@@ -110,8 +101,7 @@ std::chrono::milliseconds parse_retry_info(std::string_view bytes) {
   protozero::pbf_reader info(bytes.data(), bytes.size());
   std::chrono::milliseconds delay(0);
   while (info.next()) {
-    if (info.tag_and_type() ==
-        protozero::tag_and_type(1, protozero::pbf_wire_type::length_delimited)) {
+    if (info.tag_and_type() == protozero::tag_and_type(1, protozero::pbf_wire_type::length_delimited)) {
       delay = parse_duration(info.get_message());
     } else {
       info.skip();
@@ -126,8 +116,7 @@ std::optional<std::chrono::milliseconds> find_retry_delay(std::string_view detai
   try {
     protozero::pbf_reader status(details.data(), details.size());
     for (int seen = 0; seen < kDetailsMax && status.next();) {
-      if (status.tag_and_type() !=
-          protozero::tag_and_type(3, protozero::pbf_wire_type::length_delimited)) {
+      if (status.tag_and_type() != protozero::tag_and_type(3, protozero::pbf_wire_type::length_delimited)) {
         status.skip();
         continue;
       }
@@ -161,8 +150,8 @@ Answer accepted(const Reply& reply) {
   if (!reply.response || !parse_response(*reply.response, partial)) {
     answer.kind = AnswerKind::drop;
     answer.code = grpc_code::kInternal;
-    answer.message = reply.response ? "status OK with a response that is no OTLP message"
-                                    : "status OK without a response message";
+    answer.message =
+        reply.response ? "status OK with a response that is no OTLP message" : "status OK without a response message";
     return answer;
   }
   answer.message = printable(partial.message);

@@ -31,26 +31,22 @@ inline constexpr double kServerDelayJitter = 0.2;
 
 // The wait after failure number `failures` (1 is the first) of something that starts at
 // `limits.base`: uniform between the base and base · 2^failures, the latter at most the cap.
-constexpr std::chrono::nanoseconds jittered_delay(std::uint32_t failures, BackoffLimits limits,
-                                                  double unit) noexcept {
+constexpr std::chrono::nanoseconds jittered_delay(std::uint32_t failures, BackoffLimits limits, double unit) noexcept {
   auto bound = limits.base;
   for (std::uint32_t i = 0; i < failures && bound < limits.cap; ++i) {
     bound *= 2;
   }
   bound = std::max(limits.base, std::min(bound, limits.cap));
   const double spread = static_cast<double>((bound - limits.base).count()) * unit;
-  return std::max(kShortestDelay,
-                  limits.base + std::chrono::nanoseconds(static_cast<std::int64_t>(spread)));
+  return std::max(kShortestDelay, limits.base + std::chrono::nanoseconds(static_cast<std::int64_t>(spread)));
 }
 
 class Backoff {
  public:
-  explicit constexpr Backoff(BackoffLimits limits = {}) noexcept
-      : limits_(limits), grown_(limits) {}
+  explicit constexpr Backoff(BackoffLimits limits = {}) noexcept : limits_(limits), grown_(limits) {}
 
   // One more failure: how long to wait now.
-  constexpr std::chrono::nanoseconds fail(std::optional<std::chrono::nanoseconds> server_delay,
-                                          double unit) noexcept {
+  constexpr std::chrono::nanoseconds fail(std::optional<std::chrono::nanoseconds> server_delay, double unit) noexcept {
     if (server_delay) {
       failures_ = 0;
       grown_.base = std::max(kShortestDelay, *server_delay);

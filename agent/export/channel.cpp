@@ -31,12 +31,9 @@ bool keep_library() {
 
 }  // namespace
 
-std::string user_agent() {
-  return "Tailrace/" TAILRACE_VERSION " OTel-OTLP-Exporter-cpp/" TAILRACE_VERSION;
-}
+std::string user_agent() { return "Tailrace/" TAILRACE_VERSION " OTel-OTLP-Exporter-cpp/" TAILRACE_VERSION; }
 
-std::shared_ptr<grpc::Channel> make_channel(const Endpoint& endpoint,
-                                            const SenderOptions& options) {
+std::shared_ptr<grpc::Channel> make_channel(const Endpoint& endpoint, const SenderOptions& options) {
   static const bool kept = keep_library();
   static_cast<void>(kept);
 

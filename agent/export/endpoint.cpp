@@ -23,14 +23,12 @@ bool is_ipv6(const std::string& host) {
 }
 
 bool is_host_name(std::string_view host) {
-  return !host.empty() && host.size() <= 253 && std::all_of(host.begin(), host.end(), [](char c) {
-    return is_alnum(c) || c == '-' || c == '.' || c == '_';
-  });
+  return !host.empty() && host.size() <= 253 &&
+         std::all_of(host.begin(), host.end(), [](char c) { return is_alnum(c) || c == '-' || c == '.' || c == '_'; });
 }
 
 Error refuse(std::string_view source, std::string_view text, std::string_view what) {
-  return {ErrorCode::kInvalidArgument,
-          std::string(source) + "=\"" + shown(text) + "\": " + std::string(what)};
+  return {ErrorCode::kInvalidArgument, std::string(source) + "=\"" + shown(text) + "\": " + std::string(what)};
 }
 
 // host[:port] taken apart; nothing when there is no host or no valid port in it.
@@ -75,8 +73,7 @@ std::optional<Authority> split_authority(std::string_view text) {
   return out;
 }
 
-Result<ParsedEndpoint> parse_unix(std::string_view source, std::string_view text,
-                                  std::string_view path) {
+Result<ParsedEndpoint> parse_unix(std::string_view source, std::string_view text, std::string_view path) {
   constexpr std::size_t kPathMax = 107;  // sockaddr_un
   if (path.starts_with("//")) {
     path.remove_prefix(2);
@@ -137,8 +134,8 @@ bool Endpoint::is_loopback() const {
          (is_ipv4(host) && host.starts_with("127."));
 }
 
-Result<ParsedEndpoint> parse_endpoint(std::string_view source, std::string_view text,
-                                      BareMeans bare, std::string_view insecure_name) {
+Result<ParsedEndpoint> parse_endpoint(std::string_view source, std::string_view text, BareMeans bare,
+                                      std::string_view insecure_name) {
   const std::string_view whole = text;
   if (to_lower(text.substr(0, 5)) == "unix:") {
     return parse_unix(source, whole, text.substr(5));
@@ -155,22 +152,19 @@ Result<ParsedEndpoint> parse_endpoint(std::string_view source, std::string_view 
   if (mark != std::string_view::npos) {
     const std::string scheme = to_lower(text.substr(0, mark));
     if (scheme == "https" || scheme == "grpcs") {
-      return refuse(
-          source, whole,
-          "this version connects in plain text only; write http:// for a collector on this host or "
-          "on a trusted network, and let that collector speak TLS");
+      return refuse(source, whole,
+                    "this version connects in plain text only; write http:// for a collector on this host or "
+                    "on a trusted network, and let that collector speak TLS");
     }
     if (scheme != "http" && scheme != "grpc") {
-      return refuse(source, whole,
-                    "unknown scheme \"" + shown(scheme) + "\"; write http://HOST:PORT");
+      return refuse(source, whole, "unknown scheme \"" + shown(scheme) + "\"; write http://HOST:PORT");
     }
     text = rest;
   } else if (bare == BareMeans::tls) {
-    return refuse(
-        source, whole,
-        "without a scheme this means TLS, and this version connects in plain text only; write "
-        "http://HOST:PORT, or set " +
-            std::string(insecure_name) + "=true");
+    return refuse(source, whole,
+                  "without a scheme this means TLS, and this version connects in plain text only; write "
+                  "http://HOST:PORT, or set " +
+                      std::string(insecure_name) + "=true");
   }
 
   ParsedEndpoint parsed;
@@ -190,14 +184,12 @@ Result<ParsedEndpoint> parse_endpoint(std::string_view source, std::string_view 
   if (!split->port) {
     parsed.warnings.push_back(prefix + "no port; using 4317, the port of OTLP/gRPC");
   } else if (*split->port == kOtlpHttpPort) {
-    parsed.warnings.push_back(
-        prefix +
-        "4318 is the usual port of OTLP/HTTP, and this version speaks OTLP/gRPC; if "
-        "nothing arrives, use 4317");
+    parsed.warnings.push_back(prefix +
+                              "4318 is the usual port of OTLP/HTTP, and this version speaks OTLP/gRPC; if "
+                              "nothing arrives, use 4317");
   }
   if (!tail.empty() && tail != "/") {
-    parsed.warnings.push_back(prefix + "\"" + shown(tail) +
-                              "\" is ignored: OTLP/gRPC has fixed method paths");
+    parsed.warnings.push_back(prefix + "\"" + shown(tail) + "\" is ignored: OTLP/gRPC has fixed method paths");
   }
   return parsed;
 }

@@ -49,8 +49,7 @@ struct ParsedEndpoint {
 
 // `source` is the variable or option the text came from; every sentence starts with it.
 // `insecure_name` is the variable that would allow a text without a scheme.
-Result<ParsedEndpoint> parse_endpoint(
-    std::string_view source, std::string_view text, BareMeans bare,
-    std::string_view insecure_name = "OTEL_EXPORTER_OTLP_INSECURE");
+Result<ParsedEndpoint> parse_endpoint(std::string_view source, std::string_view text, BareMeans bare,
+                                      std::string_view insecure_name = "OTEL_EXPORTER_OTLP_INSECURE");
 
 }  // namespace tailrace::agent

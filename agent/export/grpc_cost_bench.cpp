@@ -74,8 +74,7 @@ std::optional<Sink> start_sink(const std::string& program) {
   std::string name = program;
   std::array<char*, 3> argv = {name.data(), flag.data(), nullptr};
   Sink sink;
-  const int failed =
-      posix_spawn(&sink.pid, program.c_str(), &actions, nullptr, argv.data(), environ);
+  const int failed = posix_spawn(&sink.pid, program.c_str(), &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   close(fds[1]);
   std::array<char, 64> line{};
@@ -116,9 +115,7 @@ struct Cost {
   std::uint64_t bytes = 0;
   std::uint64_t failures = 0;
   [[nodiscard]] double ns_per(std::size_t span_bytes) const {
-    return bytes == 0
-               ? 0
-               : cpu_seconds * 1e9 / (static_cast<double>(bytes) / static_cast<double>(span_bytes));
+    return bytes == 0 ? 0 : cpu_seconds * 1e9 / (static_cast<double>(bytes) / static_cast<double>(span_bytes));
   }
 };
 
@@ -129,16 +126,15 @@ Cost run_plain(std::uint16_t port, const std::string& request, const Arguments& 
     grpc::Status status;
     std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader;
   };
-  const auto channel = grpc::CreateChannel("ipv4:127.0.0.1:" + std::to_string(port),
-                                           grpc::InsecureChannelCredentials());
+  const auto channel =
+      grpc::CreateChannel("ipv4:127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials());
   grpc::GenericStub stub(channel);
   grpc::CompletionQueue queue;
   const std::string method = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
   const auto start = [&] {
     auto* call = new Call;
     grpc::Slice slice(request.data(), request.size(), grpc::Slice::STATIC_SLICE);
-    call->reader =
-        stub.PrepareUnaryCall(&call->context, method, grpc::ByteBuffer(&slice, 1), &queue);
+    call->reader = stub.PrepareUnaryCall(&call->context, method, grpc::ByteBuffer(&slice, 1), &queue);
     call->reader->StartCall();
     call->reader->Finish(&call->response, &call->status, call);
   };
@@ -165,8 +161,7 @@ Cost run_plain(std::uint16_t port, const std::string& request, const Arguments& 
   cost.cpu_seconds = process_cpu_seconds() - cpu_before;
   cost.wall_seconds = std::chrono::duration<double>(Clock::now() - began).count();
   queue.Shutdown();
-  while (queue.Next(&tag, &ok)) {
-  }
+  while (queue.Next(&tag, &ok)) {}
   return cost;
 }
 
@@ -245,10 +240,8 @@ int main(int argc, char** argv) {
   }
   const auto sink = start_sink(arguments.sink);
   if (!sink) {
-    std::fprintf(
-        stderr,
-        "grpc_cost_bench: cannot start the sink \"%s\"; give --sink PATH/tailrace_test_sink\n",
-        arguments.sink.c_str());
+    std::fprintf(stderr, "grpc_cost_bench: cannot start the sink \"%s\"; give --sink PATH/tailrace_test_sink\n",
+                 arguments.sink.c_str());
     return 1;
   }
   const int cpus = static_cast<int>(std::thread::hardware_concurrency());
@@ -282,12 +275,10 @@ int main(int argc, char** argv) {
         median(plain_wide), median(plain_small), median(sender_wide), median(sender_small),
         static_cast<unsigned long long>(failures));
   } else {
-    std::printf(
-        "%-8s %22s %22s %10s   (CPU, median of %d rounds of %.1f s, requests of %zu bytes)\n",
-        "way", "ns per 800-byte span", "ns per 200-byte span", "MB/s", kRounds, arguments.seconds,
-        arguments.request_bytes);
-    std::printf("%-8s %22.1f %22.1f %10.0f\n", "plain", median(plain_wide), median(plain_small),
-                median(plain_rate));
+    std::printf("%-8s %22s %22s %10s   (CPU, median of %d rounds of %.1f s, requests of %zu bytes)\n", "way",
+                "ns per 800-byte span", "ns per 200-byte span", "MB/s", kRounds, arguments.seconds,
+                arguments.request_bytes);
+    std::printf("%-8s %22.1f %22.1f %10.0f\n", "plain", median(plain_wide), median(plain_small), median(plain_rate));
     std::printf("%-8s %22.1f %22.1f %10.0f\n", "sender", median(sender_wide), median(sender_small),
                 median(sender_rate));
     std::printf("requests not delivered: %llu\n", static_cast<unsigned long long>(failures));

@@ -48,12 +48,8 @@ struct Call {
   // is_released(). Nothing of gRPC's touches the call after it.
   std::atomic<bool> released{false};
 
-  [[nodiscard]] bool is_released() const noexcept {
-    return released.load(std::memory_order_acquire);
-  }
-  static void release(void* call) {
-    static_cast<Call*>(call)->released.store(true, std::memory_order_release);
-  }
+  [[nodiscard]] bool is_released() const noexcept { return released.load(std::memory_order_acquire); }
+  static void release(void* call) { static_cast<Call*>(call)->released.store(true, std::memory_order_release); }
 };
 
 // Slices over the caller's memory. One reference count serves the whole request, since gRPC lets
@@ -104,8 +100,7 @@ Answer answer_of(const Call& call) {
   reply.records = call.records;
   grpc::Slice response;
   if (call.response.Valid() && call.response.DumpToSingleSlice(&response).ok()) {
-    reply.response =
-        std::string_view(reinterpret_cast<const char*>(response.begin()), response.size());
+    reply.response = std::string_view(reinterpret_cast<const char*>(response.begin()), response.size());
   }
   return classify(reply);
 }
@@ -139,17 +134,16 @@ class GrpcSender::Impl {
     }
     const auto& settings = destination_.signals[index_of(request.signal)];
     if (bytes == 0 || request.records == 0) {
-      return Error{ErrorCode::kInvalidArgument,
-                   describe(request) + ": nothing in it; an empty one is not sent"};
+      return Error{ErrorCode::kInvalidArgument, describe(request) + ": nothing in it; an empty one is not sent"};
     }
     if (!settings) {
-      return Error{ErrorCode::kInvalidArgument, describe(request) + ": its signal does not go to " +
-                                                    destination_.endpoint.url()};
+      return Error{ErrorCode::kInvalidArgument,
+                   describe(request) + ": its signal does not go to " + destination_.endpoint.url()};
     }
     const std::size_t bytes_max = std::min(options_.request_bytes_max, kRequestBytesCeiling);
     if (bytes > bytes_max) {
-      return Error{ErrorCode::kResourceExhausted, describe(request) + ": " + std::to_string(bytes) +
-                                                      " bytes > " + std::to_string(bytes_max) +
+      return Error{ErrorCode::kResourceExhausted, describe(request) + ": " + std::to_string(bytes) + " bytes > " +
+                                                      std::to_string(bytes_max) +
                                                       " allowed; send fewer records at a time"};
     }
     auto owned = std::make_unique<Call>();
@@ -160,9 +154,8 @@ class GrpcSender::Impl {
         return Error{ErrorCode::kCancelled, describe(request) + ": the sender is shutting down"};
       }
       if (calls_.size() >= options_.in_flight_max) {
-        return Error{ErrorCode::kUnavailable,
-                     describe(request) + ": " + std::to_string(calls_.size()) +
-                         " requests under way already; send it when one is answered"};
+        return Error{ErrorCode::kUnavailable, describe(request) + ": " + std::to_string(calls_.size()) +
+                                                  " requests under way already; send it when one is answered"};
       }
       // From here on shutdown() waits for it, and may cancel it even before it has started.
       calls_.push_back(std::move(owned));
@@ -195,8 +188,7 @@ class GrpcSender::Impl {
 
  private:
   static std::string describe(const Request& request) {
-    return "request " + std::to_string(request.id) + " (" +
-           std::string(signal_name(request.signal)) + ")";
+    return "request " + std::to_string(request.id) + " (" + std::string(signal_name(request.signal)) + ")";
   }
 
   void start(Call& call, const Request& request, const SignalSettings& settings) {
@@ -210,8 +202,8 @@ class GrpcSender::Impl {
       call.context.AddMetadata(header.key, header.value);
     }
     grpc::GenericStub stub(channel_);
-    call.reader = stub.PrepareUnaryCall(&call.context, kMethods[index_of(request.signal)],
-                                        borrow(request.pieces, call), &queue_);
+    call.reader =
+        stub.PrepareUnaryCall(&call.context, kMethods[index_of(request.signal)], borrow(request.pieces, call), &queue_);
     call.reader->StartCall();
     call.handed_over.store(true, std::memory_order_release);  // pairs with the acquire in finish()
     call.reader->Finish(&call.response, &call.status, &call);
@@ -223,8 +215,7 @@ class GrpcSender::Impl {
       bool ok = false;
       const auto next =
           lingering_.empty()
-              ? (queue_.Next(&tag, &ok) ? grpc::CompletionQueue::GOT_EVENT
-                                        : grpc::CompletionQueue::SHUTDOWN)
+              ? (queue_.Next(&tag, &ok) ? grpc::CompletionQueue::GOT_EVENT : grpc::CompletionQueue::SHUTDOWN)
               : queue_.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + kReleasePoll);
       if (next == grpc::CompletionQueue::SHUTDOWN) {
         return;
@@ -241,8 +232,7 @@ class GrpcSender::Impl {
   }
 
   void finish(Call& call) {
-    static_cast<void>(
-        call.handed_over.load(std::memory_order_acquire));  // pairs with the release in start()
+    static_cast<void>(call.handed_over.load(std::memory_order_acquire));  // pairs with the release in start()
     call.rtt = Clock::now() - call.started;
     if (call.is_released()) {
       report(call);
@@ -314,8 +304,7 @@ class GrpcSender::Impl {
       watching_ = again;
     }
     if (again) {
-      channel_->NotifyOnStateChange(state, std::chrono::system_clock::now() + kLinkWatch, &queue_,
-                                    &watching_);
+      channel_->NotifyOnStateChange(state, std::chrono::system_clock::now() + kLinkWatch, &queue_, &watching_);
       return;
     }
     // A peer that takes connections and drops them again must not pull requests out of their waits.
@@ -351,20 +340,14 @@ class GrpcSender::Impl {
   std::thread thread_;  // last: it uses all of the above
 };
 
-GrpcSender::GrpcSender(Destination destination, SenderOptions options, OnDone on_done,
-                       OnLinkUp on_link_up)
-    : impl_(std::make_unique<Impl>(std::move(destination), options, std::move(on_done),
-                                   std::move(on_link_up))) {}
+GrpcSender::GrpcSender(Destination destination, SenderOptions options, OnDone on_done, OnLinkUp on_link_up)
+    : impl_(std::make_unique<Impl>(std::move(destination), options, std::move(on_done), std::move(on_link_up))) {}
 
 GrpcSender::~GrpcSender() = default;
 
-Status GrpcSender::send(const Request& request) {
-  return impl_->send(request);
-}
+Status GrpcSender::send(const Request& request) { return impl_->send(request); }
 
-unsigned GrpcSender::in_flight() const {
-  return impl_->in_flight();
-}
+unsigned GrpcSender::in_flight() const { return impl_->in_flight(); }
 
 GrpcSender::ShutdownReport GrpcSender::shutdown(std::chrono::milliseconds patience) {
   return impl_->shutdown(patience);

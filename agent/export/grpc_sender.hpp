@@ -50,8 +50,7 @@ struct Request {
   std::vector<Piece> pieces;
 };
 
-inline constexpr std::size_t kRequestBytesDefault =
-    3'670'016;  // 3.5 MiB: receivers take 4 MiB by default
+inline constexpr std::size_t kRequestBytesDefault = 3'670'016;  // 3.5 MiB: receivers take 4 MiB by default
 inline constexpr std::size_t kRequestBytesCeiling = std::size_t{64} * 1024 * 1024;
 inline constexpr unsigned kInFlightDefault = 8;
 
@@ -69,13 +68,11 @@ struct SenderOptions {
 class GrpcSender {
  public:
   // `rtt` is from send() to the end of the call.
-  using OnDone =
-      std::function<void(std::uint64_t id, const Answer& answer, std::chrono::nanoseconds rtt)>;
+  using OnDone = std::function<void(std::uint64_t id, const Answer& answer, std::chrono::nanoseconds rtt)>;
   // A lost connection stands again; at most once a second.
   using OnLinkUp = std::function<void()>;
 
-  GrpcSender(Destination destination, SenderOptions options, OnDone on_done,
-             OnLinkUp on_link_up = nullptr);
+  GrpcSender(Destination destination, SenderOptions options, OnDone on_done, OnLinkUp on_link_up = nullptr);
   // Cancels what is in flight and waits until it is reported.
   ~GrpcSender();
   GrpcSender(const GrpcSender&) = delete;

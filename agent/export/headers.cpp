@@ -39,18 +39,15 @@ std::optional<std::string> percent_decode(std::string_view text) {
 }
 
 bool is_key(std::string_view key) {
-  return !key.empty() && std::all_of(key.begin(), key.end(), [](char c) {
-    return is_alnum(c) || c == '-' || c == '_' || c == '.';
-  });
+  return !key.empty() &&
+         std::all_of(key.begin(), key.end(), [](char c) { return is_alnum(c) || c == '-' || c == '_' || c == '.'; });
 }
 
 // Names that the connection itself sets; a second one would make servers refuse the request.
 bool is_reserved(std::string_view key) {
   constexpr std::array<std::string_view, 8> kReserved = {
-      "te",         "content-type",      "content-length", "host",
-      "connection", "transfer-encoding", "user-agent",     "upgrade"};
-  return key.starts_with("grpc-") ||
-         std::find(kReserved.begin(), kReserved.end(), key) != kReserved.end();
+      "te", "content-type", "content-length", "host", "connection", "transfer-encoding", "user-agent", "upgrade"};
+  return key.starts_with("grpc-") || std::find(kReserved.begin(), kReserved.end(), key) != kReserved.end();
 }
 
 bool is_value(std::string_view value) {
@@ -64,8 +61,8 @@ ParsedHeaders parse_headers(std::string_view source, std::string_view text) {
   std::size_t place = 0;
   std::size_t bytes = 0;
   const auto complain = [&](std::string_view what) {
-    parsed.complaints.push_back(std::string(source) + ": pair " + std::to_string(place) + ": " +
-                                std::string(what) + "; the pair is left out");
+    parsed.complaints.push_back(std::string(source) + ": pair " + std::to_string(place) + ": " + std::string(what) +
+                                "; the pair is left out");
   };
 
   for (bool more = true; more;) {
@@ -90,13 +87,11 @@ ParsedHeaders parse_headers(std::string_view source, std::string_view text) {
     } else if (is_reserved(key)) {
       complain("\"" + key + "\" is set by the connection itself");
     } else if (!value) {
-      complain("the value of \"" + key +
-               "\" has a \"%\" without two hexadecimal digits; write %25 for \"%\"");
+      complain("the value of \"" + key + "\" has a \"%\" without two hexadecimal digits; write %25 for \"%\"");
     } else if (!key.ends_with("-bin") && !is_value(*value)) {
       complain("the value of \"" + key + "\" has bytes other than printable ASCII");
     } else if (bytes + key.size() + value->size() > kHeadersBytesMax) {
-      complain("\"" + key +
-               "\" would make the headers longer than 8192 bytes, which servers refuse");
+      complain("\"" + key + "\" would make the headers longer than 8192 bytes, which servers refuse");
     } else {
       bytes += key.size() + value->size();
       std::erase_if(parsed.headers, [&](const Header& h) { return h.key == key; });

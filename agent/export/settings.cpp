@@ -28,8 +28,7 @@ struct Setting {
 
 class Reader {
  public:
-  Reader(const Variables& variables, const ExportOptions& options)
-      : variables_(variables), options_(options) {}
+  Reader(const Variables& variables, const ExportOptions& options) : variables_(variables), options_(options) {}
 
   SettingsReport read() {
     for (const Signal signal : kEachSignal) {
@@ -54,12 +53,9 @@ class Reader {
     return {std::move(name), std::string(trim(found->second))};
   }
   [[nodiscard]] Setting own(Signal signal, std::string_view what) const {
-    return find(std::string(kPrefix) + std::string(kSignalInfix[index_of(signal)]) +
-                std::string(what));
+    return find(std::string(kPrefix) + std::string(kSignalInfix[index_of(signal)]) + std::string(what));
   }
-  [[nodiscard]] Setting general(std::string_view what) const {
-    return find(std::string(kPrefix) + std::string(what));
-  }
+  [[nodiscard]] Setting general(std::string_view what) const { return find(std::string(kPrefix) + std::string(what)); }
   [[nodiscard]] Setting effective(Signal signal, std::string_view what) const {
     Setting setting = own(signal, what);
     return setting ? setting : general(what);
@@ -111,8 +107,7 @@ class Reader {
 
   void read_headers(Signal signal, SignalSettings& out) {
     const bool from_option = options_.headers.has_value();
-    const Setting setting =
-        from_option ? Setting{"--headers", *options_.headers} : effective(signal, "HEADERS");
+    const Setting setting = from_option ? Setting{"--headers", *options_.headers} : effective(signal, "HEADERS");
     if (!setting) {
       return;
     }
@@ -132,8 +127,7 @@ class Reader {
     const char* const end = setting.value.data() + setting.value.size();
     const auto [stop, error] = std::from_chars(setting.value.data(), end, number);
     if (error != std::errc() || stop != end || number > kTimeoutMax_ms) {
-      warn(setting.shown_pair() +
-           ": no whole number of milliseconds from 0 to 2147483647; taken as not set");
+      warn(setting.shown_pair() + ": no whole number of milliseconds from 0 to 2147483647; taken as not set");
       return std::nullopt;
     }
     return number;
@@ -142,8 +136,7 @@ class Reader {
   void read_timeout(Signal signal, SignalSettings& out) {
     std::optional<std::uint64_t> number = options_.timeout_ms;
     if (number && *number > kTimeoutMax_ms) {
-      fail("--timeout=" + std::to_string(*number) +
-           ": at most 2147483647 milliseconds; 0 means no limit");
+      fail("--timeout=" + std::to_string(*number) + ": at most 2147483647 milliseconds; 0 means no limit");
       return;
     }
     if (!number) {
@@ -189,8 +182,7 @@ class Reader {
         return;
       }
       if (value == "gzip") {
-        warn(setting.shown_pair() +
-             ": this version sends uncompressed; every OTLP receiver takes that");
+        warn(setting.shown_pair() + ": this version sends uncompressed; every OTLP receiver takes that");
         return;
       }
       warn(setting.shown_pair() + ": neither none nor gzip; ignored, sending uncompressed");

@@ -48,8 +48,7 @@ struct SignalSettings {
   Endpoint endpoint;
   bool endpoint_given = false;  // the user named it; else fallback or built-in default
   std::vector<Header> headers;
-  std::optional<std::chrono::milliseconds> timeout =
-      std::chrono::milliseconds(10'000);  // none = no limit
+  std::optional<std::chrono::milliseconds> timeout = std::chrono::milliseconds(10'000);  // none = no limit
   bool operator==(const SignalSettings&) const = default;
 };
 

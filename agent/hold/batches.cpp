@@ -15,13 +15,10 @@ using namespace hold_layout;
 
 namespace {
 
-std::string name_of(BatchId id) {
-  return "batch " + std::to_string(id.slot) + "." + std::to_string(id.generation);
-}
+std::string name_of(BatchId id) { return "batch " + std::to_string(id.slot) + "." + std::to_string(id.generation); }
 
 Error stale(BatchId id) {
-  return {ErrorCode::kNotFound,
-          "hold: " + name_of(id) + " is not there: settled before, or never opened"};
+  return {ErrorCode::kNotFound, "hold: " + name_of(id) + " is not there: settled before, or never opened"};
 }
 
 }  // namespace
@@ -37,15 +34,13 @@ Status HoldCore::close_batch(BatchId id, std::span<const Patch> patches) {
     if (chain->state != BatchState::open || chain->touched) {
       return Error{
           ErrorCode::kInvalidArgument,
-          "hold: " + name_of(id) +
-              (chain->touched ? " is part of a pass; commit it first" : " is closed already")};
+          "hold: " + name_of(id) + (chain->touched ? " is part of a pass; commit it first" : " is closed already")};
     }
     for (const Patch& patch : patches) {
       if (patch.bytes.size() > chain->bytes || patch.offset > chain->bytes - patch.bytes.size()) {
         return Error{ErrorCode::kInvalidArgument,
-                     "hold: " + name_of(id) + ": a patch of " + std::to_string(patch.bytes.size()) +
-                         " bytes at " + std::to_string(patch.offset) + " ends beyond its " +
-                         std::to_string(chain->bytes)};
+                     "hold: " + name_of(id) + ": a patch of " + std::to_string(patch.bytes.size()) + " bytes at " +
+                         std::to_string(patch.offset) + " ends beyond its " + std::to_string(chain->bytes)};
       }
     }
   }
@@ -76,16 +71,14 @@ Status HoldCore::settle_batches(std::span<const Outcome> outcomes) {
       return stale(outcome.batch);
     }
     if (chain->state == BatchState::open) {
-      return Error{ErrorCode::kInvalidArgument,
-                   "hold: " + name_of(outcome.batch) + " is open; close it first"};
+      return Error{ErrorCode::kInvalidArgument, "hold: " + name_of(outcome.batch) + " is open; close it first"};
     }
     if (outcome.delivered + outcome.rejected + outcome.dropped != chain->records ||
         (outcome.dropped != 0 && is_shim_reason(outcome.reason))) {
       return Error{ErrorCode::kInvalidArgument,
-                   "hold: " + name_of(outcome.batch) + ": " + std::to_string(outcome.delivered) +
-                       " delivered + " + std::to_string(outcome.rejected) + " rejected + " +
-                       std::to_string(outcome.dropped) + " dropped are not its " +
-                       std::to_string(chain->records) + " records"};
+                   "hold: " + name_of(outcome.batch) + ": " + std::to_string(outcome.delivered) + " delivered + " +
+                       std::to_string(outcome.rejected) + " rejected + " + std::to_string(outcome.dropped) +
+                       " dropped are not its " + std::to_string(chain->records) + " records"};
     }
     slots.push_back(chain->slot);
     touched.push_back(chain->key.process);
@@ -100,8 +93,8 @@ Status HoldCore::settle_batches(std::span<const Outcome> outcomes) {
 
   // Booked words of a process: at most delivered, rejected, a reason and a code for each batch, and
   // the first three again where it is critical.
-  const std::uint64_t booked = std::min<std::uint64_t>(
-      processes_touched * kLedgerSignals * kLedgerWords, outcomes.size() * 7);
+  const std::uint64_t booked =
+      std::min<std::uint64_t>(processes_touched * kLedgerSignals * kLedgerWords, outcomes.size() * 7);
   if (outcomes.size() + booked <= transaction.capacity()) {
     commit_settlement(outcomes);
   } else {
@@ -126,8 +119,7 @@ void HoldCore::commit_settlement(std::span<const Outcome> outcomes) {
   std::vector<std::pair<ProcessIndex, std::uint32_t>> changed;
   const auto book = [&](const Chain& chain, std::uint32_t index, std::uint64_t count) {
     if (count != 0) {
-      const std::uint32_t at =
-          kProcessLedger + static_cast<std::uint32_t>(chain.key.signal) * kLedgerWords + index;
+      const std::uint32_t at = kProcessLedger + static_cast<std::uint32_t>(chain.key.signal) * kLedgerWords + index;
       processes[chain.key.process]->words[at] += count;
       changed.emplace_back(chain.key.process, at);
     }
@@ -138,15 +130,12 @@ void HoldCore::commit_settlement(std::span<const Outcome> outcomes) {
     book(chain, kLedgerRejected, outcome.rejected);
     book(chain, kLedgerDropped + static_cast<std::uint32_t>(outcome.reason), outcome.dropped);
     if (outcome.reason == DropReason::non_retryable) {
-      book(chain, kLedgerGrpcCode + std::min<std::uint32_t>(outcome.grpc_code, kGrpcCodes - 1),
-           outcome.dropped);
+      book(chain, kLedgerGrpcCode + std::min<std::uint32_t>(outcome.grpc_code, kGrpcCodes - 1), outcome.dropped);
     }
     if (chain.key.priority == kCriticalPriority) {
       book(chain, kLedgerCritical + kCriticalDelivered, outcome.delivered);
       book(chain, kLedgerCritical + kCriticalRejected, outcome.rejected);
-      book(chain,
-           kLedgerCritical + kCriticalDropped +
-               static_cast<std::uint32_t>(drop_group(outcome.reason)),
+      book(chain, kLedgerCritical + kCriticalDropped + static_cast<std::uint32_t>(drop_group(outcome.reason)),
            outcome.dropped);
     }
     processes[chain.key.process]->held[static_cast<std::size_t>(chain.key.signal)] -= chain.records;

@@ -52,8 +52,8 @@ std::uint64_t HoldCore::slot_word(const Chain& chain) const {
   return pack_slot_state(state, chain.records, chain.bytes);
 }
 
-Chain* HoldCore::open_chain(ChainKind kind, const BatchKey& key, std::uint64_t note,
-                            std::uint64_t bytes, bool use_reserve) {
+Chain* HoldCore::open_chain(ChainKind kind, const BatchKey& key, std::uint64_t note, std::uint64_t bytes,
+                            bool use_reserve) {
   std::uint32_t slot = slot_high;
   if (!free_slots.empty()) {
     slot = free_slots.top();
@@ -88,9 +88,8 @@ Chain* HoldCore::open_chain(ChainKind kind, const BatchKey& key, std::uint64_t n
 
   // On a slot whose state is free: nothing of this is looked at until a transaction makes it live.
   std::uint64_t* words = word(geometry.slot(slot));
-  store_word(
-      words + kSlotOwner,
-      pack_slot_owner(key.process, kind, static_cast<std::uint64_t>(key.signal), key.priority));
+  store_word(words + kSlotOwner,
+             pack_slot_owner(key.process, kind, static_cast<std::uint64_t>(key.signal), key.priority));
   TAILRACE_TEST_POINT("hold.slot.owner");
   store_word(words + kSlotRoute, key.route);
   store_word(words + kSlotNote, note);
@@ -118,15 +117,13 @@ bool HoldCore::grow(Chain& chain, std::uint64_t bytes, bool use_reserve) {
     return false;
   }
   while (chain.pages.size() < want) {
-    const std::uint32_t page =
-        pool.take(chain.pages.empty() ? PagePool::kNone : chain.pages.back());
+    const std::uint32_t page = pool.take(chain.pages.empty() ? PagePool::kNone : chain.pages.back());
     if (page == PagePool::kNone) {
       cut(chain, have * kPageBytes);
       return false;
     }
     if (!mutated(Mutation::page_word_after_commit)) {
-      store_word(word(geometry.page_word(page)),
-                 pack_page(chain.slot, static_cast<std::uint32_t>(chain.pages.size())));
+      store_word(word(geometry.page_word(page)), pack_page(chain.slot, static_cast<std::uint32_t>(chain.pages.size())));
       TAILRACE_TEST_POINT("hold.page.take");
     }
     chain.pages.push_back(page);
@@ -162,8 +159,7 @@ void HoldCore::append(Chain& chain, ByteSpan bytes) const {
   chain.pending_bytes += static_cast<std::uint32_t>(bytes.size());
   const std::uint64_t within = chain.pending_bytes % kPageBytes;
   chain.cursor_room = within == 0 ? 0 : kPageBytes - within;
-  chain.cursor =
-      within == 0 ? nullptr : page(chain.pages[chain.pending_bytes / kPageBytes]) + within;
+  chain.cursor = within == 0 ? nullptr : page(chain.pages[chain.pending_bytes / kPageBytes]) + within;
 }
 
 void HoldCore::release(Chain& chain) {

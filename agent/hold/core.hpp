@@ -34,8 +34,7 @@ namespace tailrace::agent {
 
 class PassBatches;
 
-inline constexpr std::uint8_t kCriticalPriority =
-    static_cast<std::uint8_t>(shm::Priority::critical);
+inline constexpr std::uint8_t kCriticalPriority = static_cast<std::uint8_t>(shm::Priority::critical);
 
 // A chain of pages: a batch, a parked part, lane positions or a baseline. One object a slot,
 // reused.
@@ -70,9 +69,9 @@ struct Chain {
 
 struct BatchKeyHash {
   std::size_t operator()(const BatchKey& key) const {
-    std::uint64_t hash = (std::uint64_t{key.process} << 16 |
-                          static_cast<std::uint64_t>(key.signal) << 8 | key.priority) *
-                         0x9e3779b97f4a7c15;
+    std::uint64_t hash =
+        (std::uint64_t{key.process} << 16 | static_cast<std::uint64_t>(key.signal) << 8 | key.priority) *
+        0x9e3779b97f4a7c15;
     hash = (hash ^ key.route) * 0xff51afd7ed558ccd;
     return static_cast<std::size_t>(hash ^ hash >> 32);
   }
@@ -96,8 +95,7 @@ class PassBatches {
   }
   // Not appended to any more; still to be closed by this thread.
   void seal(const Chain& chain) {
-    if (const auto found = chains_.find(chain.key);
-        found != chains_.end() && found->second == &chain) {
+    if (const auto found = chains_.find(chain.key); found != chains_.end() && found->second == &chain) {
       chains_.erase(found);
     }
     last_ = nullptr;
@@ -146,9 +144,7 @@ struct Process {
   SettledSink* sink = nullptr;
   bool drain_marked = false;
 
-  [[nodiscard]] bool gone() const {
-    return words[hold_layout::kProcessState] == hold_layout::kProcessGone;
-  }
+  [[nodiscard]] bool gone() const { return words[hold_layout::kProcessState] == hold_layout::kProcessGone; }
 };
 
 class HoldCore {
@@ -182,8 +178,8 @@ class HoldCore {
 
   // --- chains (chains.cpp)
   // Not yet committed: the slot's state stays free in the hold. nullptr: no slot or no page.
-  Chain* open_chain(hold_layout::ChainKind kind, const BatchKey& key, std::uint64_t note,
-                    std::uint64_t bytes, bool use_reserve);
+  Chain* open_chain(hold_layout::ChainKind kind, const BatchKey& key, std::uint64_t note, std::uint64_t bytes,
+                    bool use_reserve);
   // Pages for `bytes` in all. false, and as before: no room.
   bool grow(Chain& chain, std::uint64_t bytes, bool use_reserve);
   void cut(Chain& chain, std::uint64_t bytes);  // gives back pages beyond
@@ -221,8 +217,7 @@ class HoldCore {
   PagePool pool;
   std::vector<std::unique_ptr<Process>> processes;  // by index; nullptr: free
   std::vector<std::unique_ptr<Chain>> chains;       // by slot; nullptr: never used
-  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>>
-      free_slots;  // below slot_high
+  std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> free_slots;  // below slot_high
   std::uint32_t slot_high = 0;
   std::uint32_t process_high = 0;
   std::uint32_t reserve_pages = 0;
@@ -249,8 +244,7 @@ class HoldCore {
 };
 
 // A process's words, private or of an image, as what they mean.
-SignalLedger load_ledger(
-    const std::uint64_t* words);  // of one signal; derived figures are not included
+SignalLedger load_ledger(const std::uint64_t* words);  // of one signal; derived figures are not included
 bool lanes_are_drained(const std::uint64_t* process_words);
 BaselineState baseline_state(const std::uint64_t* process_words);
 ProcessInfo describe_process(ProcessIndex index, const std::uint64_t* process_words);

@@ -30,17 +30,13 @@ class CheckedDescriptor {
   [[nodiscard]] boost::interprocess::mapping_handle_t get_mapping_handle() const {
     return boost::interprocess::ipcdetail::mapping_handle_from_file_handle(fd_);
   }
-  [[nodiscard]] boost::interprocess::mode_t get_mode() const {
-    return boost::interprocess::read_write;
-  }
+  [[nodiscard]] boost::interprocess::mode_t get_mode() const { return boost::interprocess::read_write; }
 
  private:
   int fd_;
 };
 
-Error system_error(const std::string& what) {
-  return {ErrorCode::kSystem, what + ": " + std::strerror(errno)};
-}
+Error system_error(const std::string& what) { return {ErrorCode::kSystem, what + ": " + std::strerror(errno)}; }
 
 std::string octal(unsigned mode) {
   char text[16];
@@ -50,9 +46,7 @@ std::string octal(unsigned mode) {
 
 Status check_folder(const std::string& path) {
   const std::size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "."
-                             : slash == 0               ? "/"
-                                                        : path.substr(0, slash);
+  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return system_error("hold " + path + ": cannot make its folder");
   }
@@ -69,9 +63,8 @@ Status check_folder(const std::string& path) {
   // Whoever can write the folder can put another file under our name while we look away.
   if (info.st_uid != ::geteuid() || (info.st_mode & 022) != 0) {
     return Error{ErrorCode::kPermissionDenied,
-                 "hold " + path + ": its folder belongs to uid " + std::to_string(info.st_uid) +
-                     " with mode " + octal(info.st_mode) +
-                     ", and must be the agent's alone; name a private folder with --hold"};
+                 "hold " + path + ": its folder belongs to uid " + std::to_string(info.st_uid) + " with mode " +
+                     octal(info.st_mode) + ", and must be the agent's alone; name a private folder with --hold"};
   }
   return {};
 }
@@ -81,12 +74,10 @@ Status check_file(const std::string& path, int fd) {
   if (::fstat(fd, &info) != 0) {
     return system_error("hold " + path);
   }
-  if (!S_ISREG(info.st_mode) || info.st_nlink != 1 || info.st_uid != ::geteuid() ||
-      (info.st_mode & 077) != 0) {
-    return Error{
-        ErrorCode::kPermissionDenied,
-        "hold " + path + ": not a plain file of the agent's own with mode 0600 and one link (uid " +
-            std::to_string(info.st_uid) + ", mode " + octal(info.st_mode) + "); remove it"};
+  if (!S_ISREG(info.st_mode) || info.st_nlink != 1 || info.st_uid != ::geteuid() || (info.st_mode & 077) != 0) {
+    return Error{ErrorCode::kPermissionDenied,
+                 "hold " + path + ": not a plain file of the agent's own with mode 0600 and one link (uid " +
+                     std::to_string(info.st_uid) + ", mode " + octal(info.st_mode) + "); remove it"};
   }
   return {};
 }
@@ -103,10 +94,9 @@ Status lock(const std::string& path, int fd) {
     ::usleep(10'000);
   }
   const std::uint32_t holder = lock_holder(fd);
-  return Error{ErrorCode::kAlreadyExists,
-               "hold " + path + ": another agent has it" +
-                   (holder != 0 ? ", process " + std::to_string(holder) : std::string()) +
-                   "; stop that one or name another file with --hold"};
+  return Error{ErrorCode::kAlreadyExists, "hold " + path + ": another agent has it" +
+                                              (holder != 0 ? ", process " + std::to_string(holder) : std::string()) +
+                                              "; stop that one or name another file with --hold"};
 }
 
 }  // namespace
@@ -155,8 +145,7 @@ Result<std::unique_ptr<HoldFile>> HoldFile::open(const std::string& path) {
 }
 
 HoldFile::~HoldFile() {
-  region_ =
-      boost::interprocess::mapped_region();  // the lock lives as long as descriptor or mapping does
+  region_ = boost::interprocess::mapped_region();  // the lock lives as long as descriptor or mapping does
   ::close(fd_);
 }
 
@@ -168,29 +157,25 @@ std::uint64_t HoldFile::bytes() const {
 Status HoldFile::resize(std::uint64_t bytes) {
   region_ = boost::interprocess::mapped_region();
   if (::ftruncate(fd_, static_cast<off_t>(bytes)) != 0) {
-    return system_error("hold " + path_ + ": cannot size it to " + std::to_string(bytes) +
-                        " bytes");
+    return system_error("hold " + path_ + ": cannot size it to " + std::to_string(bytes) + " bytes");
   }
   return {};
 }
 
 Status HoldFile::map(std::uint64_t bytes) {
   try {
-    region_ =
-        boost::interprocess::mapped_region(CheckedDescriptor(fd_), boost::interprocess::read_write,
-                                           0, static_cast<std::size_t>(bytes));
+    region_ = boost::interprocess::mapped_region(CheckedDescriptor(fd_), boost::interprocess::read_write, 0,
+                                                 static_cast<std::size_t>(bytes));
   } catch (const boost::interprocess::interprocess_exception& error) {
-    return Error{ErrorCode::kSystem, "hold " + path_ + ": cannot map " + std::to_string(bytes) +
-                                         " bytes: " + error.what()};
+    return Error{ErrorCode::kSystem,
+                 "hold " + path_ + ": cannot map " + std::to_string(bytes) + " bytes: " + error.what()};
   }
   // A child forked without exec must not keep the lock through its copy of the mapping.
   ::madvise(region_.get_address(), region_.get_size(), MADV_DONTFORK);
   return {};
 }
 
-std::byte* HoldFile::base() const {
-  return static_cast<std::byte*>(region_.get_address());
-}
+std::byte* HoldFile::base() const { return static_cast<std::byte*>(region_.get_address()); }
 
 bool HoldFile::commit_range(std::uint64_t offset, std::uint64_t length) {
   for (int attempt = 0; attempt < 8; ++attempt) {
@@ -215,16 +200,14 @@ Status HoldFile::keep_copy(std::uint64_t bytes) const {
   const std::string temporary = path_ + ".damaged.new";
   const std::string target = path_ + ".damaged";
   ::unlink(temporary.c_str());
-  const int out =
-      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  const int out = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (out < 0) {
     return system_error("hold " + target + ": cannot make it");
   }
   std::vector<char> buffer(64 * 1024);
   bool ok = true;
   for (std::uint64_t offset = 0; ok && offset < bytes;) {
-    const std::size_t want =
-        bytes - offset < buffer.size() ? static_cast<std::size_t>(bytes - offset) : buffer.size();
+    const std::size_t want = bytes - offset < buffer.size() ? static_cast<std::size_t>(bytes - offset) : buffer.size();
     const ssize_t got = ::pread(fd_, buffer.data(), want, static_cast<off_t>(offset));
     if (got <= 0) {
       ok = got == 0;  // the damaged file may be shorter than its tables

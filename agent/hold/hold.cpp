@@ -16,9 +16,7 @@ using namespace hold_layout;
 
 namespace {
 
-bool plausible_size(std::uint64_t bytes) {
-  return bytes >= kMinBytes && bytes <= kMaxBytes && bytes % kPageBytes == 0;
-}
+bool plausible_size(std::uint64_t bytes) { return bytes >= kMinBytes && bytes <= kMaxBytes && bytes % kPageBytes == 0; }
 
 // Killed while it was being made: sized, but nothing was stored yet, or no more than the header.
 bool never_finished(const HoldCore& core) {
@@ -31,9 +29,9 @@ bool never_finished(const HoldCore& core) {
 }
 
 Error no_room(const std::string& path, std::uint64_t bytes) {
-  return {ErrorCode::kResourceExhausted,
-          "hold " + path + ": the file system has no room for its tables of " +
-              std::to_string(bytes) + " bytes; free some or name another place with --hold"};
+  return {ErrorCode::kResourceExhausted, "hold " + path + ": the file system has no room for its tables of " +
+                                             std::to_string(bytes) +
+                                             " bytes; free some or name another place with --hold"};
 }
 
 // Maps what is there if it can be used, with its tables' memory present.
@@ -41,16 +39,14 @@ Result<std::unique_ptr<HoldCore>> map_core(std::unique_ptr<HoldFile>& file, std:
   if (Status mapped = file->map(bytes); !mapped) {
     return std::move(mapped).error();
   }
-  if (const std::uint64_t tables = geometry_of(bytes).pages_offset;
-      !file->commit_range(0, tables)) {
+  if (const std::uint64_t tables = geometry_of(bytes).pages_offset; !file->commit_range(0, tables)) {
     return no_room(file->path(), tables);
   }
   std::byte* base = file->base();
   return std::make_unique<HoldCore>(std::move(file), std::span(base, bytes));
 }
 
-Result<std::unique_ptr<HoldCore>> create_core(std::unique_ptr<HoldFile>& file,
-                                              std::uint64_t bytes) {
+Result<std::unique_ptr<HoldCore>> create_core(std::unique_ptr<HoldFile>& file, std::uint64_t bytes) {
   // Emptied first: one step after which the old content is gone and nothing is left that could be
   // half.
   Status sized = file->resize(0);
@@ -97,9 +93,8 @@ Hold::~Hold() = default;
 Result<std::unique_ptr<Hold>> Hold::open(const HoldOptions& options) {
   const std::uint64_t wanted = options.bytes / kPageBytes * kPageBytes;
   if (!plausible_size(wanted)) {
-    return Error{ErrorCode::kInvalidArgument, "hold " + options.path + ": " +
-                                                  std::to_string(options.bytes) + " bytes; from " +
-                                                  std::to_string(kMinBytes) + " to " +
+    return Error{ErrorCode::kInvalidArgument, "hold " + options.path + ": " + std::to_string(options.bytes) +
+                                                  " bytes; from " + std::to_string(kMinBytes) + " to " +
                                                   std::to_string(kMaxBytes) + " are possible"};
   }
   auto opened = HoldFile::open(options.path);
@@ -131,8 +126,7 @@ Result<std::unique_ptr<Hold>> Hold::open(const HoldOptions& options) {
 
   if (core == nullptr) {
     if (!damage.empty()) {
-      const std::uint64_t tables =
-          plausible_size(found) ? geometry_of(found).pages_offset : std::uint64_t{1} << 20;
+      const std::uint64_t tables = plausible_size(found) ? geometry_of(found).pages_offset : std::uint64_t{1} << 20;
       if (Status kept = file->keep_copy(tables); !kept) {
         damage += "; no copy was kept: " + kept.error().sentence;  // never a reason not to start
       }
@@ -155,8 +149,7 @@ Result<std::unique_ptr<Hold>> Hold::open(const HoldOptions& options) {
 
 Result<std::unique_ptr<Hold>> Hold::over(std::span<std::byte> memory, bool create) {
   if (!plausible_size(memory.size())) {
-    return Error{ErrorCode::kInvalidArgument,
-                 "hold: " + std::to_string(memory.size()) + " bytes of memory"};
+    return Error{ErrorCode::kInvalidArgument, "hold: " + std::to_string(memory.size()) + " bytes of memory"};
   }
   auto core = std::make_unique<HoldCore>(nullptr, memory);
   if (create) {
@@ -170,9 +163,7 @@ Result<std::unique_ptr<Hold>> Hold::over(std::span<std::byte> memory, bool creat
   return std::unique_ptr<Hold>(new Hold(std::move(core)));
 }
 
-const Recovery& Hold::recovery() const {
-  return core_->recovery;
-}
+const Recovery& Hold::recovery() const { return core_->recovery; }
 
 // --- processes
 
@@ -261,8 +252,7 @@ BaselineState Hold::baseline(ProcessIndex index, std::vector<std::byte>& out) co
 
 // --- settled
 
-void Hold::attach(ProcessIndex index, SettledSink* sink,
-                  std::span<const std::uint64_t> old_settled) {
+void Hold::attach(ProcessIndex index, SettledSink* sink, std::span<const std::uint64_t> old_settled) {
   const std::lock_guard lock(core_->mutex);
   Process& process = *core_->processes[index];
   process.sink = sink;
@@ -284,23 +274,18 @@ void Hold::detach(ProcessIndex process) {
 
 std::uint64_t Hold::settled(ProcessIndex process, std::uint32_t lane) const {
   const std::lock_guard lock(core_->mutex);
-  return lane < core_->processes[process]->lanes.size()
-             ? core_->settled_of(*core_->processes[process], lane)
-             : 0;
+  return lane < core_->processes[process]->lanes.size() ? core_->settled_of(*core_->processes[process], lane) : 0;
 }
 
 // --- batches
 
-Status Hold::close(BatchId batch, std::span<const Patch> patches) {
-  return core_->close_batch(batch, patches);
-}
+Status Hold::close(BatchId batch, std::span<const Patch> patches) { return core_->close_batch(batch, patches); }
 
 Result<BatchInfo> Hold::info(BatchId batch) const {
   const std::lock_guard lock(core_->mutex);
   const Chain* chain = core_->find_chain(batch);
   if (chain == nullptr) {
-    return Error{ErrorCode::kNotFound,
-                 "hold: batch " + std::to_string(batch.slot) + " is not there"};
+    return Error{ErrorCode::kNotFound, "hold: batch " + std::to_string(batch.slot) + " is not there"};
   }
   return core_->describe(*chain);
 }
@@ -328,8 +313,7 @@ void Hold::pieces(BatchId batch, std::vector<ByteSpan>& out) const {
 void Hold::begin_send(std::span<const BatchId> batches) {
   const std::lock_guard lock(core_->mutex);
   for (const BatchId id : batches) {
-    if (Chain* chain = core_->find_chain(id);
-        chain != nullptr && chain->state == BatchState::closed) {
+    if (Chain* chain = core_->find_chain(id); chain != nullptr && chain->state == BatchState::closed) {
       chain->state = BatchState::inflight;
     }
   }
@@ -376,9 +360,7 @@ void Hold::forget_settled(std::vector<BatchId>& batches) const {
   std::erase_if(batches, [this](BatchId id) { return core_->find_chain(id) == nullptr; });
 }
 
-Status Hold::settle(std::span<const Outcome> outcomes) {
-  return core_->settle_batches(outcomes);
-}
+Status Hold::settle(std::span<const Outcome> outcomes) { return core_->settle_batches(outcomes); }
 
 // --- room
 
@@ -391,8 +373,8 @@ std::uint64_t Hold::bytes_free() const {
 Occupancy Hold::occupancy() const {
   const std::lock_guard lock(core_->mutex);
   const PagePool& pool = core_->pool;
-  return {pool.pages() * kPageBytes, pool.used_pages() * kPageBytes,
-          core_->parked_pages * kPageBytes, pool.committed_pages() * kPageBytes, pool.tmpfs_full()};
+  return {pool.pages() * kPageBytes, pool.used_pages() * kPageBytes, core_->parked_pages * kPageBytes,
+          pool.committed_pages() * kPageBytes, pool.tmpfs_full()};
 }
 
 std::uint64_t Hold::trim(std::uint64_t keep_bytes) {
@@ -401,8 +383,7 @@ std::uint64_t Hold::trim(std::uint64_t keep_bytes) {
   return core_->pool.trim(static_cast<std::uint32_t>(keep_bytes / kPageBytes), kGroupsACall,
                           [this](std::uint32_t first, std::uint32_t count) {
                             return core_->file != nullptr &&
-                                   core_->file->release_range(core_->geometry.page(first),
-                                                              count * kPageBytes);
+                                   core_->file->release_range(core_->geometry.page(first), count * kPageBytes);
                           }) *
          kPageBytes;
 }
@@ -411,20 +392,16 @@ std::uint64_t Hold::trim(std::uint64_t keep_bytes) {
 
 void Hold::name_thread(std::uint32_t thread, std::string_view name) {
   assert(thread < kThreadMax);
-  store_text(core_->word((kHeaderThreads + thread * kThreadWords + kThreadName) * 8),
-             kThreadNameBytes, name);
+  store_text(core_->word((kHeaderThreads + thread * kThreadWords + kThreadName) * 8), kThreadNameBytes, name);
   beat(thread);
 }
 
 void Hold::beat(std::uint32_t thread) {
   assert(thread < kThreadMax);
-  store_word(core_->word((kHeaderThreads + thread * kThreadWords + kThreadBeat) * 8),
-             clock_ns(CLOCK_MONOTONIC));
+  store_word(core_->word((kHeaderThreads + thread * kThreadWords + kThreadBeat) * 8), clock_ns(CLOCK_MONOTONIC));
 }
 
-std::uint64_t Hold::epoch() const {
-  return core_->epoch;
-}
+std::uint64_t Hold::epoch() const { return core_->epoch; }
 
 std::uint64_t Hold::commits() const {
   const std::lock_guard lock(core_->mutex);

@@ -42,7 +42,7 @@ class HoldCore;  // private: agent/hold/core.hpp
 using ByteSpan = std::span<const std::byte>;
 
 struct HoldOptions {
-  std::string path;  // the file; its folder is made 0700 if it is not there
+  std::string path;                                // the file; its folder is made 0700 if it is not there
   std::uint64_t bytes = std::uint64_t{128} << 20;  // the whole file; 512 KiB at least
   std::string version;                             // of the program, shown by status
 };
@@ -81,7 +81,7 @@ enum class ProcessWord : std::uint8_t {
   truncated = 7,  // records the shim had to cut
   dropped_attributes = 8,
   incomplete_spans = 9,
-  other_records = 10,  // THREAD, LOSS, ANCHOR and their like
+  other_records = 10,       // THREAD, LOSS, ANCHOR and their like
   metrics_skipped = 11,     // collections that found no room
   metrics_unrecorded = 12,  // as the shim counts them: no series was left for the call
   metrics_invalid = 13,     // NaN, infinities, negative adds
@@ -90,9 +90,8 @@ enum class ProcessWord : std::uint8_t {
 };
 enum class ProcessPhase : std::uint64_t {
   live = 0,
-  dead = 1,  // its image is gone
-  drained =
-      2,  // and its lanes are read to their heads: what is missing from here on is unaccounted
+  dead = 1,     // its image is gone
+  drained = 2,  // and its lanes are read to their heads: what is missing from here on is unaccounted
 };
 
 struct ProcessInfo {
@@ -106,8 +105,7 @@ struct ProcessInfo {
 // What the last agent was doing with this process when it died (Pass::begin tells how it is used).
 struct DrainTrouble {
   std::uint32_t deaths = 0;  // 0: nothing. Otherwise how often an agent died here
-  bool careful =
-      false;  // it was reading one record at a time, and lane and position name that record
+  bool careful = false;      // it was reading one record at a time, and lane and position name that record
   std::uint32_t lane = 0;
   std::uint64_t position = 0;
 };
@@ -195,12 +193,11 @@ struct Occupancy {
 
 // What open() found, for the line the agent prints and for the pipeline that takes it up.
 struct Recovery {
-  bool created = false;  // a new file
-  bool renewed = false;  // the old one was damaged: `damage` says how, tables are in PATH.damaged
-  std::string damage;    // also says if that copy could not be kept
+  bool created = false;      // a new file
+  bool renewed = false;      // the old one was damaged: `damage` says how, tables are in PATH.damaged
+  std::string damage;        // also says if that copy could not be kept
   bool interrupted = false;  // the last agent died inside a transaction, which was completed
-  bool size_kept =
-      false;  // holds something in another size than asked for: the file's own size stays
+  bool size_kept = false;    // holds something in another size than asked for: the file's own size stays
   std::uint32_t last_pid = 0;
   std::uint32_t processes = 0;
   // To be finished by the owner before anything else: open ones are closed with their patches,
@@ -210,10 +207,10 @@ struct Recovery {
   std::vector<BatchInfo> parked;
   std::uint64_t records = 0;
   std::uint64_t bytes = 0;
-  std::uint64_t pages_reclaimed = 0;     // taken by a pass that was never committed
-  std::uint32_t chains_damaged = 0;      // freed
-  std::uint64_t records_damaged = 0;     // booked hold_damaged
-  std::vector<ProcessIndex> lanes_lost;  // their positions were damaged: add() them again
+  std::uint64_t pages_reclaimed = 0;         // taken by a pass that was never committed
+  std::uint32_t chains_damaged = 0;          // freed
+  std::uint64_t records_damaged = 0;         // booked hold_damaged
+  std::vector<ProcessIndex> lanes_lost;      // their positions were damaged: add() them again
   std::vector<ProcessIndex> baselines_lost;  // damaged, and marked BaselineState::lost
 };
 
@@ -235,8 +232,7 @@ class Hold {
   [[nodiscard]] const Recovery& recovery() const;
 
   // --- processes
-  [[nodiscard]] ProcessIndex find(
-      const Uuid& uuid) const;  // kNoProcess if it is not known, or gone
+  [[nodiscard]] ProcessIndex find(const Uuid& uuid) const;  // kNoProcess if it is not known, or gone
   // One that is known is returned as it is, with lane positions made anew (0) if they were lost.
   // Takes a page or two; when the table is full, the oldest gone process is folded into its service
   // or others.

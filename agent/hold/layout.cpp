@@ -8,9 +8,7 @@
 namespace tailrace::agent::hold_layout {
 namespace {
 
-constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
-  return (value + unit - 1) / unit * unit;
-}
+constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
 constexpr std::uint64_t mix(std::uint64_t value) {
   value ^= value >> 32;
@@ -25,8 +23,7 @@ Geometry geometry_of(std::uint64_t file_bytes) {
   g.file_bytes = file_bytes / kPageBytes * kPageBytes;
   // A log must take one process with 1024 lanes, its ledger and a pass's batches: 2048 entries are
   // enough.
-  g.log_entries =
-      std::clamp(std::bit_floor(g.file_bytes / 8192), std::uint64_t{2048}, std::uint64_t{16384});
+  g.log_entries = std::clamp(std::bit_floor(g.file_bytes / 8192), std::uint64_t{2048}, std::uint64_t{16384});
   g.process_count = std::clamp(g.file_bytes >> 17, std::uint64_t{16}, std::uint64_t{4096});
 
   g.log_offset = kHeaderBytes;

@@ -24,8 +24,7 @@
 
 namespace tailrace::agent::hold_layout {
 
-inline constexpr std::uint64_t kMagic =
-    0x31646c6f686c7254;  // "Trlhold1" read as little-endian bytes
+inline constexpr std::uint64_t kMagic = 0x31646c6f686c7254;  // "Trlhold1" read as little-endian bytes
 inline constexpr std::uint64_t kVersion = 1;
 
 inline constexpr std::uint64_t kPageBytes = 4096;
@@ -64,11 +63,7 @@ static_assert((kHeaderThreads + kThreadMax * kThreadWords) * 8 <= kHeaderBytes);
 
 // --- log
 // -------------------------------------------------------------------------------------------
-enum LogWord : std::uint32_t {
-  kLogCount = 0,
-  kLogChecksum = 1,
-  kLogEntries = 2
-};  // entries: offset, value
+enum LogWord : std::uint32_t { kLogCount = 0, kLogChecksum = 1, kLogEntries = 2 };  // entries: offset, value
 
 // --- process
 // ---------------------------------------------------------------------------------------
@@ -105,9 +100,8 @@ enum LedgerWord : std::uint32_t {
   kLedgerSeen = 2,      // taken by the agent
   kLedgerDelivered = 3,
   kLedgerRejected = 4,
-  kLedgerDropped = 8,  // kDropReasonMax words
-  kLedgerGrpcCode =
-      kLedgerDropped + kDropReasonMax,  // kGrpcCodes words: what refused for good said
+  kLedgerDropped = 8,                                 // kDropReasonMax words
+  kLedgerGrpcCode = kLedgerDropped + kDropReasonMax,  // kGrpcCodes words: what refused for good said
 };
 inline constexpr std::uint32_t kDropGroups = 5;
 // Of these, critical records alone, so that a flush of them can be answered: delivered, rejected,
@@ -146,59 +140,35 @@ enum SlotOffset : std::uint32_t {
   kSlotDue = 6,       // advisory; realtime, ns
 };
 enum SlotState : std::uint64_t { kSlotFree = 0, kSlotOpen = 1, kSlotClosed = 2, kSlotHeld = 3 };
-enum ChainKind : std::uint64_t {
-  kKindBatch = 1,
-  kKindParked = 2,
-  kKindPositions = 3,
-  kKindBaseline = 4
-};
+enum ChainKind : std::uint64_t { kKindBatch = 1, kKindParked = 2, kKindPositions = 3, kKindBaseline = 4 };
 inline constexpr std::uint32_t kSlotRecordsMax = (1u << 28) - 1;
 
-constexpr std::uint64_t pack_slot_state(std::uint64_t state, std::uint64_t records,
-                                        std::uint64_t bytes) {
+constexpr std::uint64_t pack_slot_state(std::uint64_t state, std::uint64_t records, std::uint64_t bytes) {
   return state << 60 | records << 32 | bytes;
 }
-constexpr std::uint64_t slot_state(std::uint64_t word) {
-  return word >> 60;
-}
+constexpr std::uint64_t slot_state(std::uint64_t word) { return word >> 60; }
 constexpr std::uint32_t slot_records(std::uint64_t word) {
   return static_cast<std::uint32_t>(word >> 32) & kSlotRecordsMax;
 }
-constexpr std::uint32_t slot_bytes(std::uint64_t word) {
-  return static_cast<std::uint32_t>(word);
-}
+constexpr std::uint32_t slot_bytes(std::uint64_t word) { return static_cast<std::uint32_t>(word); }
 
-constexpr std::uint64_t pack_slot_owner(std::uint32_t process, std::uint64_t kind,
-                                        std::uint64_t signal, std::uint64_t priority) {
+constexpr std::uint64_t pack_slot_owner(std::uint32_t process, std::uint64_t kind, std::uint64_t signal,
+                                        std::uint64_t priority) {
   return process | kind << 32 | signal << 40 | priority << 48;
 }
-constexpr std::uint32_t owner_process(std::uint64_t word) {
-  return static_cast<std::uint32_t>(word);
-}
-constexpr std::uint32_t owner_kind(std::uint64_t word) {
-  return word >> 32 & 0xff;
-}
-constexpr std::uint32_t owner_signal(std::uint64_t word) {
-  return word >> 40 & 0xff;
-}
-constexpr std::uint32_t owner_priority(std::uint64_t word) {
-  return word >> 48 & 0xff;
-}
+constexpr std::uint32_t owner_process(std::uint64_t word) { return static_cast<std::uint32_t>(word); }
+constexpr std::uint32_t owner_kind(std::uint64_t word) { return word >> 32 & 0xff; }
+constexpr std::uint32_t owner_signal(std::uint64_t word) { return word >> 40 & 0xff; }
+constexpr std::uint32_t owner_priority(std::uint64_t word) { return word >> 48 & 0xff; }
 
 // --- page word
 // -------------------------------------------------------------------------------------
 constexpr std::uint64_t pack_page(std::uint32_t slot, std::uint32_t index) {
   return (std::uint64_t{slot} + 1) | std::uint64_t{index} << 32;
 }
-constexpr std::uint32_t page_slot(std::uint64_t word) {
-  return static_cast<std::uint32_t>(word) - 1;
-}
-constexpr std::uint32_t page_index(std::uint64_t word) {
-  return static_cast<std::uint32_t>(word >> 32);
-}
-constexpr std::uint64_t pages_of(std::uint64_t bytes) {
-  return (bytes + kPageBytes - 1) / kPageBytes;
-}
+constexpr std::uint32_t page_slot(std::uint64_t word) { return static_cast<std::uint32_t>(word) - 1; }
+constexpr std::uint32_t page_index(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }
+constexpr std::uint64_t pages_of(std::uint64_t bytes) { return (bytes + kPageBytes - 1) / kPageBytes; }
 
 inline constexpr std::uint32_t kLaneMax = 1024;
 inline constexpr std::uint32_t kLanesPerPage = kPageBytes / 8;
@@ -210,8 +180,7 @@ struct Geometry {
   std::uint64_t file_bytes = 0;
   std::uint64_t log_entries = 0;
   std::uint64_t process_count = 0;
-  std::uint64_t slot_count =
-      0;  // as many as pages: a chain has at least one, so slots never run out first
+  std::uint64_t slot_count = 0;  // as many as pages: a chain has at least one, so slots never run out first
   std::uint64_t page_count = 0;
 
   std::uint64_t log_offset = 0;
@@ -220,18 +189,10 @@ struct Geometry {
   std::uint64_t page_words_offset = 0;
   std::uint64_t pages_offset = 0;  // also the size of header and tables together
 
-  [[nodiscard]] std::uint64_t process(std::uint64_t index) const {
-    return processes_offset + index * kProcessBytes;
-  }
-  [[nodiscard]] std::uint64_t slot(std::uint64_t index) const {
-    return slots_offset + index * kSlotBytes;
-  }
-  [[nodiscard]] std::uint64_t page_word(std::uint64_t index) const {
-    return page_words_offset + index * 8;
-  }
-  [[nodiscard]] std::uint64_t page(std::uint64_t index) const {
-    return pages_offset + index * kPageBytes;
-  }
+  [[nodiscard]] std::uint64_t process(std::uint64_t index) const { return processes_offset + index * kProcessBytes; }
+  [[nodiscard]] std::uint64_t slot(std::uint64_t index) const { return slots_offset + index * kSlotBytes; }
+  [[nodiscard]] std::uint64_t page_word(std::uint64_t index) const { return page_words_offset + index * 8; }
+  [[nodiscard]] std::uint64_t page(std::uint64_t index) const { return pages_offset + index * kPageBytes; }
 };
 
 // Rounded down to whole pages; file_bytes must be kMinBytes…kMaxBytes.

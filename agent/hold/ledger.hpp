@@ -56,9 +56,7 @@ inline constexpr std::size_t kDropReasonCount = 18;
 static_assert(kDropReasonCount <= hold_layout::kDropReasonMax);
 
 std::string_view drop_reason_name(DropReason reason);
-constexpr bool is_shim_reason(DropReason reason) {
-  return reason <= DropReason::unlaned;
-}
+constexpr bool is_shim_reason(DropReason reason) { return reason <= DropReason::unlaned; }
 
 // What the application is told of a reason; not for the shim's own.
 shm::DropGroup drop_group(DropReason reason);
@@ -75,19 +73,16 @@ struct CriticalLedger {
 // One signal of one process (or of a service, or of everything: they add up).
 struct SignalLedger {
   std::uint64_t shim_written = 0;  // the shim's count: what it published plus what it dropped
-  std::uint64_t produced =
-      0;                   // made by the agent: metric points, spans left open by a dead process
-  std::uint64_t seen = 0;  // taken by the agent from lanes, and produced
+  std::uint64_t produced = 0;      // made by the agent: metric points, spans left open by a dead process
+  std::uint64_t seen = 0;          // taken by the agent from lanes, and produced
   std::uint64_t delivered = 0;
   std::uint64_t rejected = 0;
   std::array<std::uint64_t, hold_layout::kDropReasonMax> dropped{};
-  std::array<std::uint64_t, hold_layout::kGrpcCodes>
-      non_retryable{};  // by gRPC code; sums to its reason
+  std::array<std::uint64_t, hold_layout::kGrpcCodes> non_retryable{};  // by gRPC code; sums to its reason
   CriticalLedger critical;
   // Derived when the ledger is read:
-  std::uint64_t held = 0;  // records in chains: open, closed, being sent, parked
-  std::uint64_t in_lanes =
-      0;  // written and not seen yet; 0 once the process's lanes are drained for good
+  std::uint64_t held = 0;      // records in chains: open, closed, being sent, parked
+  std::uint64_t in_lanes = 0;  // written and not seen yet; 0 once the process's lanes are drained for good
 
   [[nodiscard]] std::uint64_t written() const { return shim_written + produced; }
   [[nodiscard]] std::uint64_t dropped_total() const;
@@ -96,9 +91,7 @@ struct SignalLedger {
 
   // Written, and neither seen nor dropped by the shim. Negative: the agent saw more than was
   // written.
-  [[nodiscard]] std::int64_t difference() const {
-    return static_cast<std::int64_t>(written() - seen - shim_dropped());
-  }
+  [[nodiscard]] std::int64_t difference() const { return static_cast<std::int64_t>(written() - seen - shim_dropped()); }
   // Sets in_lanes: all of a positive difference while the process's lanes may still hold something.
   void judge_lanes(bool drained) {
     in_lanes = drained || difference() < 0 ? 0 : static_cast<std::uint64_t>(difference());
@@ -107,8 +100,7 @@ struct SignalLedger {
   // written − delivered − rejected − dropped − pending, whatever its sign. 0 unless something is
   // wrong.
   [[nodiscard]] std::int64_t unaccounted() const {
-    return static_cast<std::int64_t>(written() - delivered - rejected - dropped_total() -
-                                     pending());
+    return static_cast<std::int64_t>(written() - delivered - rejected - dropped_total() - pending());
   }
   // seen − delivered − rejected − dropped by the agent − held. 0 unless the hold is damaged.
   [[nodiscard]] std::int64_t imbalance() const {

@@ -59,8 +59,7 @@ std::uint32_t PagePool::free_pages() const {
 
 std::uint32_t PagePool::take(std::uint32_t after) {
   std::uint32_t page = kNone;
-  if (after != kNone && after + 1 < pages_ &&
-      (ready_[(after + 1) / kGroup] >> (after + 1) % kGroup & 1) != 0) {
+  if (after != kNone && after + 1 < pages_ && (ready_[(after + 1) / kGroup] >> (after + 1) % kGroup & 1) != 0) {
     page = after + 1;
   } else {
     page = find_run();

@@ -20,8 +20,7 @@ constexpr std::uint64_t kBaselineEntries = 3;  // new slot, old slot, the proces
 
 // Every ledger and general word once, the lanes, a baseline: what a process can take of the log.
 std::uint64_t log_need(const Process& process) {
-  return kLedgerSignals * kLedgerWords + kProcessWordCount + kBaselineEntries +
-         process.lanes.size();
+  return kLedgerSignals * kLedgerWords + kProcessWordCount + kBaselineEntries + process.lanes.size();
 }
 
 }  // namespace
@@ -46,21 +45,19 @@ bool Pass::State::begin(ProcessIndex index, bool careful, Origin record) {
   }
   if (careful) {
     const std::uint64_t old = process.words[kProcessDrain];
-    const bool same = (old & kDrainCareful) != 0 &&
-                      (old >> 32 & 0xffff) == (record.lane & 0xffff) &&
+    const bool same = (old & kDrainCareful) != 0 && (old >> 32 & 0xffff) == (record.lane & 0xffff) &&
                       process.words[kProcessDrainPosition] == record.position;
     // Not active while the position changes, so that a death between the two stores blames nobody.
     core.store_process(index, kProcessDrain, same ? old & ~kDrainActive : 0);
     TAILRACE_TEST_POINT("hold.drain.idle");
     core.store_process(index, kProcessDrainPosition, record.position);
     TAILRACE_TEST_POINT("hold.drain.position");
-    core.store_process(index, kProcessDrain,
-                       kDrainActive | kDrainCareful | std::uint64_t{record.lane & 0xffff} << 32 |
-                           (same ? old & 0xffff : 0));
+    core.store_process(
+        index, kProcessDrain,
+        kDrainActive | kDrainCareful | std::uint64_t{record.lane & 0xffff} << 32 | (same ? old & 0xffff : 0));
   } else if (!process.drain_marked) {
     const std::uint64_t old = process.words[kProcessDrain];
-    core.store_process(index, kProcessDrain,
-                       kDrainActive | ((old & kDrainCareful) != 0 ? 0 : old & 0xffff));
+    core.store_process(index, kProcessDrain, kDrainActive | ((old & kDrainCareful) != 0 ? 0 : old & 0xffff));
   }
   process.drain_marked = true;
   TAILRACE_TEST_POINT("hold.drain.begun");
@@ -74,23 +71,21 @@ void Pass::State::note_origin(Chain& chain, Origin origin) {
   chain.last_lane = origin.lane;
   const auto same_lane = [&](const Origin& known) { return known.lane == origin.lane; };
   if (std::any_of(chain.firsts.begin(), chain.firsts.end(), same_lane) ||
-      std::any_of(firsts.begin(), firsts.end(), [&](const First& first) {
-        return first.chain == &chain && first.origin.lane == origin.lane;
-      })) {
+      std::any_of(firsts.begin(), firsts.end(),
+                  [&](const First& first) { return first.chain == &chain && first.origin.lane == origin.lane; })) {
     return;
   }
   firsts.push_back({&chain, origin});
 }
 
-Appended Pass::State::append(const BatchKey& key, ByteSpan head, std::uint64_t note,
-                             ByteSpan record, Origin origin, std::uint32_t records,
-                             std::span<const BatchId> parked, bool joining) {
+Appended Pass::State::append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
+                             std::uint32_t records, std::span<const BatchId> parked, bool joining) {
   Appended answer;
   static_cast<void>(changes(key.process));  // begin() comes first
   Chain* chain = batches.find(key);
   // A batch that cannot take it is left to be closed, and a new one opened.
-  if (chain != nullptr && (record.size() > kChainBytesMax - chain->pending_bytes ||
-                           records > kSlotRecordsMax - chain->pending_records)) {
+  if (chain != nullptr &&
+      (record.size() > kChainBytesMax - chain->pending_bytes || records > kSlotRecordsMax - chain->pending_records)) {
     batches.seal(*chain);
     chain = nullptr;
   }
@@ -146,8 +141,7 @@ Appended Pass::State::append(const BatchKey& key, ByteSpan head, std::uint64_t n
   return answer;
 }
 
-Appended Pass::State::park(const BatchKey& key, ByteSpan raw, Origin origin,
-                           std::uint32_t records) {
+Appended Pass::State::park(const BatchKey& key, ByteSpan raw, Origin origin, std::uint32_t records) {
   Appended answer;
   static_cast<void>(changes(key.process));
   if (!touch_room()) {
@@ -183,9 +177,8 @@ Appended Pass::State::park(const BatchKey& key, ByteSpan raw, Origin origin,
   return answer;
 }
 
-void Pass::State::drop_word(ProcessIndex process, Signal signal, DropReason reason,
-                            std::uint64_t records, std::uint8_t priority, std::uint8_t grpc_code,
-                            bool seen) {
+void Pass::State::drop_word(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t records,
+                            std::uint8_t priority, std::uint8_t grpc_code, bool seen) {
   if (records == 0) {
     return;
   }
@@ -196,19 +189,15 @@ void Pass::State::drop_word(ProcessIndex process, Signal signal, DropReason reas
   }
   change.add(ledger_word(signal, kLedgerDropped + static_cast<std::uint32_t>(reason)), records);
   if (priority == kCriticalPriority) {
-    change.add(ledger_word(signal, kLedgerCritical + kCriticalDropped +
-                                       static_cast<std::uint32_t>(drop_group(reason))),
+    change.add(ledger_word(signal, kLedgerCritical + kCriticalDropped + static_cast<std::uint32_t>(drop_group(reason))),
                records);
   }
   if (reason == DropReason::non_retryable) {
-    change.add(
-        ledger_word(signal, kLedgerGrpcCode + std::min<std::uint32_t>(grpc_code, kGrpcCodes - 1)),
-        records);
+    change.add(ledger_word(signal, kLedgerGrpcCode + std::min<std::uint32_t>(grpc_code, kGrpcCodes - 1)), records);
   }
 }
 
-Pass::Pass(Hold& hold, std::uint32_t touch_max)
-    : state_(std::make_unique<State>(hold, touch_max)) {}
+Pass::Pass(Hold& hold, std::uint32_t touch_max) : state_(std::make_unique<State>(hold, touch_max)) {}
 
 Pass::~Pass() {
   state_->abandon();
@@ -218,15 +207,11 @@ Pass::~Pass() {
   }
 }
 
-bool Pass::begin(ProcessIndex process) {
-  return state_->begin(process, false, {});
-}
-bool Pass::begin_careful(ProcessIndex process, Origin record) {
-  return state_->begin(process, true, record);
-}
+bool Pass::begin(ProcessIndex process) { return state_->begin(process, false, {}); }
+bool Pass::begin_careful(ProcessIndex process, Origin record) { return state_->begin(process, true, record); }
 
-Appended Pass::append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
-                      Origin origin, std::uint32_t records) {
+Appended Pass::append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
+                      std::uint32_t records) {
   // The usual case, a few stores: the batch is part of this pass, and the record (of a byte at
   // least) ends on its page.
   Chain* chain = state_->batches.find(key);
@@ -249,14 +234,12 @@ Appended Pass::append(const BatchKey& key, ByteSpan head, std::uint64_t note, By
   return answer;
 }
 
-Appended Pass::join(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
-                    Origin origin, std::uint32_t records, std::span<const BatchId> parked) {
+Appended Pass::join(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
+                    std::uint32_t records, std::span<const BatchId> parked) {
   return state_->append(key, head, note, record, origin, records, parked, true);
 }
 
-bool Pass::is_open(const BatchKey& key) const {
-  return state_->batches.find(key) != nullptr;
-}
+bool Pass::is_open(const BatchKey& key) const { return state_->batches.find(key) != nullptr; }
 
 void Pass::seal(const BatchKey& key) {
   if (const Chain* chain = state_->batches.find(key)) {
@@ -264,8 +247,8 @@ void Pass::seal(const BatchKey& key) {
   }
 }
 
-Appended Pass::park(ProcessIndex process, Signal signal, std::uint64_t span_key, ByteSpan raw,
-                    Origin origin, std::uint32_t records, std::uint8_t priority) {
+Appended Pass::park(ProcessIndex process, Signal signal, std::uint64_t span_key, ByteSpan raw, Origin origin,
+                    std::uint32_t records, std::uint8_t priority) {
   return state_->park({process, signal, priority, span_key}, raw, origin, records);
 }
 
@@ -275,14 +258,14 @@ bool Pass::discard(BatchId parked, DropReason reason) {
   if (!state_->touch_room()) {
     return false;
   }
-  state_->drop_word(chain->key.process, chain->key.signal, reason, chain->pending_records,
-                    chain->key.priority, 0, false);
+  state_->drop_word(chain->key.process, chain->key.signal, reason, chain->pending_records, chain->key.priority, 0,
+                    false);
   state_->freed.push_back({chain, nullptr});
   return true;
 }
 
-void Pass::drop(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t records,
-                std::uint8_t priority, std::uint8_t grpc_code) {
+void Pass::drop(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t records, std::uint8_t priority,
+                std::uint8_t grpc_code) {
   state_->drop_word(process, signal, reason, records, priority, grpc_code, true);
 }
 
@@ -300,21 +283,17 @@ void Pass::set_written(ProcessIndex process, Signal signal, std::uint64_t total)
   state_->changes(process).set(kProcessLedger + ledger_word(signal, kLedgerWritten), total);
 }
 
-void Pass::set_shim_dropped(ProcessIndex process, Signal signal, DropReason reason,
-                            std::uint64_t total) {
+void Pass::set_shim_dropped(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t total) {
   assert(is_shim_reason(reason));
   state_->changes(process).set(
-      kProcessLedger + ledger_word(signal, kLedgerDropped + static_cast<std::uint32_t>(reason)),
-      total);
+      kProcessLedger + ledger_word(signal, kLedgerDropped + static_cast<std::uint32_t>(reason)), total);
 }
 
 void Pass::add_produced(ProcessIndex process, Signal signal, std::uint64_t records) {
   state_->changes(process).add(ledger_word(signal, kLedgerProduced), records);
 }
 
-AppendStatus Pass::set_baseline(ProcessIndex process, ByteSpan bytes) {
-  return state_->set_baseline(process, bytes);
-}
+AppendStatus Pass::set_baseline(ProcessIndex process, ByteSpan bytes) { return state_->set_baseline(process, bytes); }
 
 void Pass::set_word(ProcessIndex process, ProcessWord word, std::uint64_t value) {
   state_->changes(process).set(kProcessGeneral + static_cast<std::uint32_t>(word), value);
@@ -332,20 +311,16 @@ bool Pass::empty() const {
   }
   for (std::size_t i = 0; i < state_->begun; ++i) {
     const Changes& change = *state_->processes[i];
-    if (!change.added_words.empty() || !change.absolute.empty() || change.general_mask != 0 ||
-        !change.lanes.empty() || change.baseline != nullptr) {
+    if (!change.added_words.empty() || !change.absolute.empty() || change.general_mask != 0 || !change.lanes.empty() ||
+        change.baseline != nullptr) {
       return false;
     }
   }
   return true;
 }
 
-void Pass::commit() {
-  state_->commit();
-}
-void Pass::abandon() {
-  state_->abandon();
-}
+void Pass::commit() { state_->commit(); }
+void Pass::abandon() { state_->abandon(); }
 
 void Pass::open_batches(std::vector<BatchInfo>& out) const {
   const std::lock_guard lock(state_->core.mutex);

@@ -62,8 +62,8 @@ class Pass {
   // Appends `record` (any number of pieces would be one copy more: encode it whole) to this
   // worker's open batch of `key`. If there is none, one is opened: `head` is written first and
   // `note` kept with it.
-  Appended append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
-                  Origin origin, std::uint32_t records = 1);
+  Appended append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
+                  std::uint32_t records = 1);
   [[nodiscard]] bool is_open(const BatchKey& key) const;  // is head needed?
   // The key's next append opens a new batch (this one is full by policy and will be closed after
   // commit).
@@ -72,12 +72,12 @@ class Pass {
   // Waiting parts and spans (rule 8): kept raw under `span_key` until joined or given up. `full`
   // also when parked chains would take more than 1/8 of the hold. `records` is what the ledger
   // counts: 1 for a span, 0 for a part.
-  Appended park(ProcessIndex process, Signal signal, std::uint64_t span_key, ByteSpan raw,
-                Origin origin, std::uint32_t records, std::uint8_t priority = 1);
+  Appended park(ProcessIndex process, Signal signal, std::uint64_t span_key, ByteSpan raw, Origin origin,
+                std::uint32_t records, std::uint8_t priority = 1);
   // As append, and in the same transaction frees the parked chains it was made of; their records
   // are not counted as seen again. May use the reserve.
-  Appended join(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
-                Origin origin, std::uint32_t records, std::span<const BatchId> parked);
+  Appended join(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
+                std::uint32_t records, std::span<const BatchId> parked);
   // Frees a parked chain and books its records as dropped. false: cap, commit first.
   [[nodiscard]] bool discard(BatchId parked, DropReason reason);
 
@@ -89,8 +89,7 @@ class Pass {
   void set_position(ProcessIndex process, std::uint32_t lane, std::uint64_t position);
   // The shim's own counters, absolute.
   void set_written(ProcessIndex process, Signal signal, std::uint64_t total);
-  void set_shim_dropped(ProcessIndex process, Signal signal, DropReason reason,
-                        std::uint64_t total);
+  void set_shim_dropped(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t total);
   // Records that the agent made itself and appends in this pass: they count as written.
   void add_produced(ProcessIndex process, Signal signal, std::uint64_t records);
   // What is collected of the process's metrics up to now, points of this pass included (rule 7). The

@@ -25,8 +25,7 @@ AppendStatus Pass::State::set_baseline(ProcessIndex index, ByteSpan bytes) {
     if (change.baseline != nullptr) {
       core.release(*change.baseline);
     }
-    change.baseline =
-        core.open_chain(kKindBaseline, key, add_to_checksum(0, bytes), bytes.size(), false);
+    change.baseline = core.open_chain(kKindBaseline, key, add_to_checksum(0, bytes), bytes.size(), false);
     if (change.baseline == nullptr) {
       return AppendStatus::full;
     }
@@ -53,8 +52,7 @@ void Pass::State::set_baselines() {
       core.transaction.set(core.geometry.slot(process.baseline->slot) + kSlotState * 8, 0);
     }
     const std::uint64_t times_lost = process.words[kProcessBaseline] >> 32;
-    core.set_process(change.index, kProcessBaseline,
-                     (std::uint64_t{fresh->slot} + 1) | times_lost << 32);
+    core.set_process(change.index, kProcessBaseline, (std::uint64_t{fresh->slot} + 1) | times_lost << 32);
   }
 }
 
@@ -87,8 +85,7 @@ void Pass::State::set_all() {
     const BatchKey& key = part.chain->key;
     const std::uint64_t records = part.chain->records;
     core.processes[key.process]->held[static_cast<std::size_t>(key.signal)] -= records;
-    if (part.into != nullptr &&
-        records != 0) {  // seen when it was parked, and counted again in its batch
+    if (part.into != nullptr && records != 0) {  // seen when it was parked, and counted again in its batch
       changes(key.process).take_back(ledger_word(key.signal, kLedgerSeen), records);
     }
     if (mutated(Mutation::booked_before_join)) {

@@ -49,9 +49,7 @@ struct Changes {
     }
     added[word] += delta;
   }
-  void take_back(std::uint32_t word, std::uint64_t delta) {
-    added[word] -= std::min(added[word], delta);
-  }
+  void take_back(std::uint32_t word, std::uint64_t delta) { added[word] -= std::min(added[word], delta); }
   void set(std::uint32_t word, std::uint64_t value) {
     for (auto& [known, old] : absolute) {
       if (known == word) {
@@ -104,19 +102,16 @@ class Pass::State {
   }
 
   bool begin(ProcessIndex process, bool careful, Origin record);
-  Appended append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record,
-                  Origin origin, std::uint32_t records, std::span<const BatchId> parked,
-                  bool joining);
+  Appended append(const BatchKey& key, ByteSpan head, std::uint64_t note, ByteSpan record, Origin origin,
+                  std::uint32_t records, std::span<const BatchId> parked, bool joining);
   Appended park(const BatchKey& key, ByteSpan raw, Origin origin, std::uint32_t records);
-  bool touch_room(std::size_t more = 1) const {
-    return touched.size() + freed.size() + more <= touch_max_;
-  }
+  bool touch_room(std::size_t more = 1) const { return touched.size() + freed.size() + more <= touch_max_; }
   AppendStatus set_baseline(ProcessIndex process, ByteSpan bytes);
   void commit();
   void abandon();
   void note_origin(Chain& chain, Origin origin);
-  void drop_word(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t records,
-                 std::uint8_t priority, std::uint8_t grpc_code, bool seen);
+  void drop_word(ProcessIndex process, Signal signal, DropReason reason, std::uint64_t records, std::uint8_t priority,
+                 std::uint8_t grpc_code, bool seen);
 
   struct Freed {
     Chain* chain;

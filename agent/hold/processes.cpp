@@ -42,8 +42,7 @@ ProcessIndex HoldCore::find_process(const Uuid& uuid) const {
   for (ProcessIndex i = kOthers + 1; i < process_high; ++i) {
     const Process* process = processes[i].get();
     if (process != nullptr && process->words[kProcessState] == kProcessLive &&
-        process->words[kProcessUuid] == wanted[0] &&
-        process->words[kProcessUuid + 1] == wanted[1]) {
+        process->words[kProcessUuid] == wanted[0] && process->words[kProcessUuid + 1] == wanted[1]) {
       return i;
     }
   }
@@ -63,12 +62,10 @@ ProcessIndex HoldCore::free_process() {
 // with freeing the entry. Answers the freed index.
 ProcessIndex HoldCore::fold_oldest() {
   ProcessIndex oldest = kNoProcess;
-  const auto can_fold = [this](ProcessIndex i) {
-    return processes[i]->gone() && processes[i]->chains == 0;
-  };
+  const auto can_fold = [this](ProcessIndex i) { return processes[i]->gone() && processes[i]->chains == 0; };
   for (ProcessIndex i = kOthers + 1; i < geometry.process_count; ++i) {
-    if (can_fold(i) && (oldest == kNoProcess || processes[i]->words[kProcessAdded] <
-                                                    processes[oldest]->words[kProcessAdded])) {
+    if (can_fold(i) &&
+        (oldest == kNoProcess || processes[i]->words[kProcessAdded] < processes[oldest]->words[kProcessAdded])) {
       oldest = i;
     }
   }
@@ -79,8 +76,7 @@ ProcessIndex HoldCore::fold_oldest() {
   ProcessIndex into = kOthers;
   for (ProcessIndex i = kOthers + 1; i < geometry.process_count && into == kOthers; ++i) {
     if (i != oldest && processes[i]->gone() &&
-        std::equal(from.begin() + kProcessService,
-                   from.begin() + kProcessService + kServiceBytes / 8,
+        std::equal(from.begin() + kProcessService, from.begin() + kProcessService + kServiceBytes / 8,
                    processes[i]->words.begin() + kProcessService)) {
       into = i;
     }
@@ -123,12 +119,11 @@ Chain* HoldCore::make_positions(ProcessIndex process, std::uint32_t lanes) {
 Result<ProcessIndex> HoldCore::add_process(const ProcessIdentity& identity) {
   if (identity.lanes == 0 || identity.lanes > kLaneMax) {
     return Error{ErrorCode::kInvalidArgument, "process " + std::to_string(identity.pid) + ": " +
-                                                  std::to_string(identity.lanes) +
-                                                  " lanes, 1 to 1024 are possible"};
+                                                  std::to_string(identity.lanes) + " lanes, 1 to 1024 are possible"};
   }
-  const Error no_page{ErrorCode::kResourceExhausted,
-                      "hold: no page for the lane positions of process " +
-                          std::to_string(identity.pid) + "; try again when batches are settled"};
+  const Error no_page{ErrorCode::kResourceExhausted, "hold: no page for the lane positions of process " +
+                                                         std::to_string(identity.pid) +
+                                                         "; try again when batches are settled"};
   const ProcessIndex known = find_process(identity.uuid);
   if (known != kNoProcess && processes[known]->positions != nullptr) {
     return known;
@@ -163,8 +158,7 @@ Result<ProcessIndex> HoldCore::add_process(const ProcessIdentity& identity) {
     store_process(index, kProcessPidUid, identity.pid | std::uint64_t{identity.uid} << 32);
     store_process(index, kProcessStartTicks, identity.start_ticks);
     store_process(index, kProcessAdded, clock_ns(CLOCK_REALTIME));
-    store_process(index, kProcessBaseline,
-                  identity.met_before ? kBaselineLost | std::uint64_t{1} << 32 : 0);
+    store_process(index, kProcessBaseline, identity.met_before ? kBaselineLost | std::uint64_t{1} << 32 : 0);
     store_text(word(process_offset(index, kProcessService)), kServiceBytes, identity.service);
     store_text(word(process_offset(index, kProcessSegment)), kSegmentBytes, identity.segment);
     store_text(process.words.data() + kProcessService, kServiceBytes, identity.service);
@@ -176,8 +170,7 @@ Result<ProcessIndex> HoldCore::add_process(const ProcessIdentity& identity) {
     }
   }
   set_process(index, kProcessState, kProcessLive);
-  set_process(index, kProcessPositions,
-              (std::uint64_t{positions->slot} + 1) | std::uint64_t{identity.lanes} << 32);
+  set_process(index, kProcessPositions, (std::uint64_t{positions->slot} + 1) | std::uint64_t{identity.lanes} << 32);
   transaction.set(geometry.slot(positions->slot) + kSlotState * 8, slot_word(*positions));
   transaction.commit();
   TAILRACE_TEST_POINT("hold.process.added");
@@ -189,9 +182,8 @@ Result<ProcessIndex> HoldCore::add_process(const ProcessIdentity& identity) {
 Status HoldCore::retire_process(ProcessIndex index) {
   Process& process = *processes[index];
   if (process.chains != 0) {
-    return Error{ErrorCode::kInvalidArgument, "hold: process " + std::to_string(index) +
-                                                  " still has " + std::to_string(process.chains) +
-                                                  " batches; settle them first"};
+    return Error{ErrorCode::kInvalidArgument, "hold: process " + std::to_string(index) + " still has " +
+                                                  std::to_string(process.chains) + " batches; settle them first"};
   }
   if (process.gone()) {
     return {};
@@ -229,8 +221,7 @@ SignalLedger load_ledger(const std::uint64_t* words) {
   std::copy_n(words + kLedgerGrpcCode, kGrpcCodes, ledger.non_retryable.begin());
   ledger.critical.delivered = words[kLedgerCritical + kCriticalDelivered];
   ledger.critical.rejected = words[kLedgerCritical + kCriticalRejected];
-  std::copy_n(words + kLedgerCritical + kCriticalDropped, kDropGroups,
-              ledger.critical.dropped.begin());
+  std::copy_n(words + kLedgerCritical + kCriticalDropped, kDropGroups, ledger.critical.dropped.begin());
   return ledger;
 }
 
@@ -242,9 +233,7 @@ bool lanes_are_drained(const std::uint64_t* process_words) {
 
 BaselineState baseline_state(const std::uint64_t* process_words) {
   const auto named = static_cast<std::uint32_t>(process_words[kProcessBaseline]);
-  return named == 0               ? BaselineState::none
-         : named == kBaselineLost ? BaselineState::lost
-                                  : BaselineState::kept;
+  return named == 0 ? BaselineState::none : named == kBaselineLost ? BaselineState::lost : BaselineState::kept;
 }
 
 ProcessInfo describe_process(ProcessIndex index, const std::uint64_t* words) {

@@ -52,9 +52,8 @@ const char* HoldCore::check() const {
   if (const char* misfit = check_geometry(word(0), geometry)) {
     return misfit;
   }
-  return examine_log(base, geometry, geometry.file_bytes) == LogState::damaged
-             ? "its transaction log makes no sense"
-             : nullptr;
+  return examine_log(base, geometry, geometry.file_bytes) == LogState::damaged ? "its transaction log makes no sense"
+                                                                               : nullptr;
 }
 
 bool HoldCore::holds_nothing() const {
@@ -130,8 +129,8 @@ bool HoldCore::load_slot(Chain& chain, std::uint64_t& pages_left) const {
   chain.records = slot_records(words[kSlotState]);
   const std::uint64_t pages = pages_of(chain.bytes);
   if (process == kOthers || process >= geometry.process_count || processes[process] == nullptr ||
-      processes[process]->gone() || owner_signal(owner) >= kLedgerSignals ||
-      owner_priority(owner) >= kSlotPriorities || pages == 0 || pages > pages_left) {
+      processes[process]->gone() || owner_signal(owner) >= kLedgerSignals || owner_priority(owner) >= kSlotPriorities ||
+      pages == 0 || pages > pages_left) {
     return false;
   }
   if (kind == kKindBatch ? state != kSlotOpen && state != kSlotClosed : state != kSlotHeld) {
@@ -155,11 +154,9 @@ bool HoldCore::load_slot(Chain& chain, std::uint64_t& pages_left) const {
   }
   pages_left -= pages;
   chain.kind = static_cast<ChainKind>(kind);
-  chain.state = state == kSlotOpen     ? BatchState::open
-                : state == kSlotClosed ? BatchState::closed
-                                       : BatchState::parked;
-  chain.key = {process, static_cast<Signal>(owner_signal(owner)),
-               static_cast<std::uint8_t>(owner_priority(owner)), words[kSlotRoute]};
+  chain.state = state == kSlotOpen ? BatchState::open : state == kSlotClosed ? BatchState::closed : BatchState::parked;
+  chain.key = {process, static_cast<Signal>(owner_signal(owner)), static_cast<std::uint8_t>(owner_priority(owner)),
+               words[kSlotRoute]};
   chain.note = words[kSlotNote];
   chain.opened_ns = words[kSlotOpened];
   chain.attempts = static_cast<std::uint32_t>(words[kSlotAttempts]);
@@ -201,9 +198,7 @@ void HoldCore::load_chains() {
     if (chain == nullptr) {
       continue;
     }
-    if (!chain->in_use ||
-        std::find(chain->pages.begin(), chain->pages.end(), PagePool::kNone) !=
-            chain->pages.end() ||
+    if (!chain->in_use || std::find(chain->pages.begin(), chain->pages.end(), PagePool::kNone) != chain->pages.end() ||
         (chain->kind == kKindBaseline && !baseline_is_whole(*chain))) {
       *chain = Chain();
       chain->slot = slot;
@@ -238,8 +233,7 @@ void HoldCore::repair_pages() {
     if (owner == 0) {
       continue;
     }
-    const Chain* chain =
-        page_slot(owner) < geometry.slot_count ? chains[page_slot(owner)].get() : nullptr;
+    const Chain* chain = page_slot(owner) < geometry.slot_count ? chains[page_slot(owner)].get() : nullptr;
     if (chain != nullptr && chain->in_use && page_index(owner) < chain->pages.size()) {
       pool.mark_owned(index);
       continue;
@@ -281,8 +275,7 @@ void HoldCore::load_owned() {
       ++process.chains;
       ++process.resumed;
       process.held[static_cast<std::size_t>(chain->key.signal)] += chain->records;
-      parked_pages +=
-          chain->kind == kKindParked ? static_cast<std::uint32_t>(chain->pages.size()) : 0;
+      parked_pages += chain->kind == kKindParked ? static_cast<std::uint32_t>(chain->pages.size()) : 0;
       continue;
     }
     process.positions = chain;
@@ -305,8 +298,7 @@ void HoldCore::find_losses() {
       store_process(i, kProcessPositions, 0);
       TAILRACE_TEST_POINT("hold.start.lanes_lost");
     }
-    if (process->baseline == nullptr &&
-        baseline_state(process->words.data()) == BaselineState::kept) {
+    if (process->baseline == nullptr && baseline_state(process->words.data()) == BaselineState::kept) {
       recovery.baselines_lost.push_back(i);
       const std::uint64_t times_lost = process->words[kProcessBaseline] >> 32;
       store_process(i, kProcessBaseline, kBaselineLost | (times_lost + 1) << 32);
@@ -350,8 +342,7 @@ void HoldCore::count_deaths() {
 void HoldCore::list_recovered() {
   for (std::uint32_t slot = 0; slot < slot_high; ++slot) {
     const Chain* chain = chains[slot].get();
-    if (chain == nullptr || !chain->in_use ||
-        (chain->kind != kKindBatch && chain->kind != kKindParked)) {
+    if (chain == nullptr || !chain->in_use || (chain->kind != kKindBatch && chain->kind != kKindParked)) {
       continue;
     }
     (chain->state == BatchState::open     ? recovery.open
@@ -361,9 +352,7 @@ void HoldCore::list_recovered() {
     recovery.records += chain->records;
     recovery.bytes += chain->bytes;
   }
-  const auto older = [](const BatchInfo& a, const BatchInfo& b) {
-    return a.opened_ns < b.opened_ns;
-  };
+  const auto older = [](const BatchInfo& a, const BatchInfo& b) { return a.opened_ns < b.opened_ns; };
   std::stable_sort(recovery.open.begin(), recovery.open.end(), older);
   std::stable_sort(recovery.closed.begin(), recovery.closed.end(), older);
   std::stable_sort(recovery.parked.begin(), recovery.parked.end(), older);

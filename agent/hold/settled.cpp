@@ -20,20 +20,16 @@ void HoldCore::add_first(Process& process, Chain& chain, Origin origin) {
     // Behind one old batch that cannot be sent, chains come and go: their entries must not add up.
     firsts.erase(firsts.begin(), firsts.begin() + static_cast<std::ptrdiff_t>(lane.front));
     lane.front = 0;
-    std::erase_if(firsts, [this](const LaneState::First& entry) {
-      return find_chain(entry.chain) == nullptr;
-    });
+    std::erase_if(firsts, [this](const LaneState::First& entry) { return find_chain(entry.chain) == nullptr; });
     lane.compact_at = std::max<std::size_t>(64, 2 * firsts.size());
   }
   const LaneState::First first{origin.position, chain.id()};
   // Lanes are read in order, so this is the end but for a joined span.
   auto place = firsts.end();
   if (!firsts.empty() && firsts.back().position > origin.position) {
-    place = std::upper_bound(firsts.begin() + static_cast<std::ptrdiff_t>(lane.front), firsts.end(),
-                             origin.position,
-                             [](std::uint64_t position, const LaneState::First& entry) {
-                               return position < entry.position;
-                             });
+    place = std::upper_bound(
+        firsts.begin() + static_cast<std::ptrdiff_t>(lane.front), firsts.end(), origin.position,
+        [](std::uint64_t position, const LaneState::First& entry) { return position < entry.position; });
   }
   firsts.insert(place, first);
   chain.firsts.push_back(origin);
@@ -52,12 +48,10 @@ void HoldCore::move_firsts(Process& process, Chain& from, Chain& to) {
 
 std::uint64_t HoldCore::settled_of(Process& process, std::uint32_t lane) {
   LaneState& state = process.lanes[lane];
-  while (state.front < state.firsts.size() &&
-         find_chain(state.firsts[state.front].chain) == nullptr) {
+  while (state.front < state.firsts.size() && find_chain(state.firsts[state.front].chain) == nullptr) {
     ++state.front;
   }
-  std::uint64_t value =
-      state.front < state.firsts.size() ? state.firsts[state.front].position : state.position;
+  std::uint64_t value = state.front < state.firsts.size() ? state.firsts[state.front].position : state.position;
   if (process.resumed != 0) {
     value = std::min(value, state.old_settled);
   }
@@ -81,8 +75,7 @@ void HoldCore::publish_all(Process& process) {
   }
 }
 
-void HoldCore::publish_after(Process& process, const std::vector<Origin>& firsts,
-                             bool was_resumed) {
+void HoldCore::publish_after(Process& process, const std::vector<Origin>& firsts, bool was_resumed) {
   if (was_resumed && --process.resumed == 0) {
     publish_all(process);
     return;

@@ -20,8 +20,7 @@ using namespace hold_layout;
 
 namespace {
 
-constexpr int kCopies =
-    1000;  // how often a moving hold is copied before the last copy is good enough
+constexpr int kCopies = 1000;    // how often a moving hold is copied before the last copy is good enough
 constexpr int kPauseAfter = 10;  // copies without a pause
 constexpr useconds_t kPauseUs = 200;
 
@@ -75,13 +74,11 @@ Step copy_once(int fd, Copy& copy) {
   // Tables before the log: what a transaction changes while they are copied is found in the log, or
   // has moved the counter.
   if (!read_at(fd, image, g.process(0), std::max<std::uint64_t>(processes, 1) * kProcessBytes) ||
-      !read_at(fd, image, g.slot(0), slots * kSlotBytes) ||
-      !read_at(fd, image, g.log_offset, kLogEntries * 8)) {
+      !read_at(fd, image, g.slot(0), slots * kSlotBytes) || !read_at(fd, image, g.log_offset, kLogEntries * 8)) {
     return Step::failed;
   }
   const std::uint64_t count = std::min(copy.words[g.log_offset / 8 + kLogCount], g.log_entries);
-  if (!read_at(fd, image, g.log_offset + kLogEntries * 8, count * 16) ||
-      !read_at(fd, image, kHeaderCommits * 8, 8)) {
+  if (!read_at(fd, image, g.log_offset + kLogEntries * 8, count * 16) || !read_at(fd, image, kHeaderCommits * 8, 8)) {
     return Step::failed;
   }
   const bool torn = examine_log(image, g, g.pages_offset) == LogState::damaged;
@@ -103,15 +100,13 @@ void read_threads(const std::uint64_t* header, HoldStatus& status) {
       continue;
     }
     const std::uint64_t beat = thread[kThreadBeat];
-    status.threads.push_back(
-        {load_text(thread + kThreadName, kThreadNameBytes), now > beat ? now - beat : 0});
-    status.oldest_beat_age_ns =
-        std::max(status.oldest_beat_age_ns, status.threads.back().beat_age_ns);
+    status.threads.push_back({load_text(thread + kThreadName, kThreadNameBytes), now > beat ? now - beat : 0});
+    status.oldest_beat_age_ns = std::max(status.oldest_beat_age_ns, status.threads.back().beat_age_ns);
   }
 }
 
-void read_slots(const std::uint64_t* image, const Geometry& g,
-                std::map<ProcessIndex, ProcessStatus>& processes, HoldStatus& status) {
+void read_slots(const std::uint64_t* image, const Geometry& g, std::map<ProcessIndex, ProcessStatus>& processes,
+                HoldStatus& status) {
   const std::uint64_t high = std::min(image[kHeaderSlotHigh], g.slot_count);
   for (std::uint64_t slot = 0; slot < high; ++slot) {
     const std::uint64_t* words = image + g.slot(slot) / 8;
@@ -122,8 +117,7 @@ void read_slots(const std::uint64_t* image, const Geometry& g,
     const std::uint32_t kind = owner_kind(words[kSlotOwner]);
     const auto owner = processes.find(owner_process(words[kSlotOwner]));
     const std::uint32_t signal = owner_signal(words[kSlotOwner]);
-    if (owner == processes.end() || signal >= kLedgerSignals ||
-        pages_of(slot_bytes(state)) > g.page_count) {
+    if (owner == processes.end() || signal >= kLedgerSignals || pages_of(slot_bytes(state)) > g.page_count) {
       ++status.skipped;
       continue;
     }
@@ -152,12 +146,10 @@ void read_slots(const std::uint64_t* image, const Geometry& g,
 std::map<ProcessIndex, ProcessStatus> read_processes(const std::uint64_t* image, const Geometry& g,
                                                      HoldStatus& status) {
   std::map<ProcessIndex, ProcessStatus> processes;
-  const std::uint64_t high =
-      std::max<std::uint64_t>(1, std::min(image[kHeaderProcessHigh], g.process_count));
+  const std::uint64_t high = std::max<std::uint64_t>(1, std::min(image[kHeaderProcessHigh], g.process_count));
   for (std::uint64_t i = 0; i < high; ++i) {
     const std::uint64_t* words = image + g.process(i) / 8;
-    if (i != kOthers && words[kProcessState] != kProcessLive &&
-        words[kProcessState] != kProcessGone) {
+    if (i != kOthers && words[kProcessState] != kProcessLive && words[kProcessState] != kProcessGone) {
       status.skipped += words[kProcessState] != kProcessFree ? 1 : 0;
       continue;
     }
@@ -249,10 +241,9 @@ Result<HoldStatus> status_of_image(std::span<const std::byte> image) {
 Result<HoldStatus> read_status(const std::string& path, std::uint64_t stuck_after_ns) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (file.get() < 0) {
-    return Error{
-        errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kSystem,
-        "hold " + path + ": " + std::strerror(errno) +
-            (errno == ENOENT ? "; no agent has run here, or name its file with --hold" : "")};
+    return Error{errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kSystem,
+                 "hold " + path + ": " + std::strerror(errno) +
+                     (errno == ENOENT ? "; no agent has run here, or name its file with --hold" : "")};
   }
   struct stat info {};
   if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -260,8 +251,7 @@ Result<HoldStatus> read_status(const std::string& path, std::uint64_t stuck_afte
   }
   const auto bytes = static_cast<std::uint64_t>(info.st_size);
   if (bytes < kMinBytes || bytes > kMaxBytes) {
-    return not_a_hold(path,
-                      "its size of " + std::to_string(bytes) + " bytes is none a hold can have");
+    return not_a_hold(path, "its size of " + std::to_string(bytes) + " bytes is none a hold can have");
   }
 
   Copy copy;
@@ -273,15 +263,13 @@ Result<HoldStatus> read_status(const std::string& path, std::uint64_t stuck_afte
       ::usleep(kPauseUs);
     }
     step = copy_once(file.get(), copy);
-    if (const char* misfit = step == Step::failed
-                                 ? "it was cut short"
-                                 : check_geometry(copy.words.data(), copy.geometry)) {
+    if (const char* misfit =
+            step == Step::failed ? "it was cut short" : check_geometry(copy.words.data(), copy.geometry)) {
       return not_a_hold(path, misfit);
     }
   }
 
-  const bool interrupted =
-      examine_log(copy.bytes(), copy.geometry, copy.geometry.pages_offset) == LogState::valid;
+  const bool interrupted = examine_log(copy.bytes(), copy.geometry, copy.geometry.pages_offset) == LogState::valid;
   if (interrupted) {
     apply_log(copy.bytes(), copy.geometry, copy.geometry.pages_offset);
   }
@@ -294,8 +282,7 @@ Result<HoldStatus> read_status(const std::string& path, std::uint64_t stuck_afte
     status.agent = AgentVerdict::dead;
     return status;
   }
-  status.agent =
-      status.oldest_beat_age_ns > stuck_after_ns ? AgentVerdict::stuck : AgentVerdict::running;
+  status.agent = status.oldest_beat_age_ns > stuck_after_ns ? AgentVerdict::stuck : AgentVerdict::running;
   if (const std::uint32_t holder = lock_holder(file.get())) {
     status.agent_pid = holder;
   }

@@ -82,8 +82,7 @@ struct HoldStatus {
 };
 
 // `stuck_after_ns`: an agent that holds the lock and whose oldest heartbeat is older is stuck.
-Result<HoldStatus> read_status(const std::string& path,
-                               std::uint64_t stuck_after_ns = 10'000'000'000);
+Result<HoldStatus> read_status(const std::string& path, std::uint64_t stuck_after_ns = 10'000'000'000);
 
 // The same over bytes that are at hand, without the agent's verdict. For tests and the fuzzer.
 Result<HoldStatus> status_of_image(std::span<const std::byte> image);

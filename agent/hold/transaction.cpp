@@ -11,8 +11,7 @@ namespace tailrace::agent {
 
 using namespace hold_layout;
 
-Transaction::Transaction(std::byte* base, const Geometry& geometry)
-    : base_(base), geometry_(geometry) {
+Transaction::Transaction(std::byte* base, const Geometry& geometry) : base_(base), geometry_(geometry) {
   pairs_.reserve(256);
 }
 

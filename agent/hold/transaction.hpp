@@ -47,8 +47,7 @@ class Transaction {
 // What lies in the log of an image: base points at the file's first byte; it may be a private copy
 // of the first `limit` bytes, and then a target beyond is believed.
 enum class LogState { empty, valid, damaged };
-LogState examine_log(const std::byte* base, const hold_layout::Geometry& geometry,
-                     std::uint64_t limit);
+LogState examine_log(const std::byte* base, const hold_layout::Geometry& geometry, std::uint64_t limit);
 // Applies a valid log to the image's first `limit` bytes, without clearing it.
 void apply_log(std::byte* base, const hold_layout::Geometry& geometry, std::uint64_t limit);
 

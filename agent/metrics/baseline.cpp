@@ -14,9 +14,7 @@ constexpr std::array<std::uint8_t, 4> kMagic = {'T', 'M', 'B', 1};
 constexpr std::uint64_t kSeriesMax = std::uint64_t{1} << 20;
 constexpr std::uint64_t kBucketsMax = std::uint64_t{1} << 20;
 
-std::uint64_t zigzag(std::uint64_t difference) {
-  return difference << 1 ^ (0 - (difference >> 63));
-}
+std::uint64_t zigzag(std::uint64_t difference) { return difference << 1 ^ (0 - (difference >> 63)); }
 std::uint64_t from_zigzag(std::uint64_t coded) { return coded >> 1 ^ (0 - (coded & 1)); }
 
 class Writer {

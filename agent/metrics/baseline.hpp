@@ -35,7 +35,7 @@ class Baseline {
     bool operator==(const Bucket&) const = default;
   };
   struct Entry {
-    std::uint32_t series = 0;    // index of its descriptor
+    std::uint32_t series = 0;  // index of its descriptor
     Shape shape = Shape::start;
     std::uint64_t start_ns = 0;  // of the next point: when it was last collected, or made
     std::uint64_t word = 0;      // word: the value; histogram: the sum

@@ -113,8 +113,7 @@ class MetricCollector::Part {
   }
   // Past the end of an instrument to the next one's first series.
   void settle(CollectCursor& at) const {
-    while (at.instrument_ < owner_.instruments_.size() &&
-           at.series_ >= owner_.instruments_[at.instrument_].size()) {
+    while (at.instrument_ < owner_.instruments_.size() && at.series_ >= owner_.instruments_[at.instrument_].size()) {
       ++at.instrument_;
       at.series_ = 0;
     }
@@ -167,9 +166,8 @@ class MetricCollector::Part {
         const Series& series = all[chunk[i]];
         if (!series.in_lanes() || series.cell >= end) continue;
         const std::uint64_t word = words_[series.cell - low];
-        sums_[i] = series.real
-                       ? std::bit_cast<std::uint64_t>(shm::real_of(sums_[i]) + shm::real_of(word))
-                       : sums_[i] + word;
+        sums_[i] =
+            series.real ? std::bit_cast<std::uint64_t>(shm::real_of(sums_[i]) + shm::real_of(word)) : sums_[i] + word;
       }
     }
     return true;
@@ -200,9 +198,9 @@ class MetricCollector::Part {
     return entry != nullptr && entry->shape == shape ? entry : nullptr;
   }
   std::uint64_t start_of(const Series& series, const Baseline::Entry* entry) const {
-    const std::uint64_t start =
-        entry != nullptr ? entry->start_ns
-                         : owner_.decoder_.timeline().to_realtime(series.start, shm::TimeClock::counter);
+    const std::uint64_t start = entry != nullptr
+                                    ? entry->start_ns
+                                    : owner_.decoder_.timeline().to_realtime(series.start, shm::TimeClock::counter);
     return std::min(start, options_.time_ns);
   }
   void remember(Baseline::Entry entry) {
@@ -282,8 +280,8 @@ class MetricCollector::Part {
     const Baseline::Entry* entry = nullptr;
     if (delta) {
       entry = former(series, Baseline::Shape::histogram);
-      now = {series.index, Baseline::Shape::histogram, options_.time_ns, merged_.sum, merged_.zero,
-             sparse(merged_.buckets)};
+      now = {series.index, Baseline::Shape::histogram, options_.time_ns, merged_.sum,
+             merged_.zero, sparse(merged_.buckets)};
       if (entry == nullptr && start_of(series, nullptr) < old_.lost_ns()) {
         remember(std::move(now));
         return;

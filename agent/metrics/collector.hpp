@@ -46,9 +46,9 @@ enum class TemporalityPreference : std::uint8_t { cumulative = 0, delta = 1, low
 
 struct CollectOptions {
   TemporalityPreference preference = TemporalityPreference::cumulative;
-  std::uint64_t time_ns = 0;                   // realtime of the collection; not 0
-  std::size_t piece_bytes = 32 * 1024;         // a Metric message is not larger; a larger point is dropped
-  std::size_t part_bytes = 1024 * 1024;        // a part ends soon after it has as many bytes of pieces
+  std::uint64_t time_ns = 0;             // realtime of the collection; not 0
+  std::size_t piece_bytes = 32 * 1024;   // a Metric message is not larger; a larger point is dropped
+  std::size_t part_bytes = 1024 * 1024;  // a part ends soon after it has as many bytes of pieces
 };
 
 // Where the next part of a collection begins. A new one for each collection.
@@ -74,10 +74,10 @@ struct MetricGroup {
 
 struct CollectCounts {
   std::uint64_t points = 0;
-  std::uint64_t saturated = 0;  // sums beyond int64
-  std::uint64_t not_finite = 0; // points left out: NaN, infinite, or falling where it cannot
-  std::uint64_t oversize = 0;   // points left out: larger than a piece
-  std::uint64_t restarts = 0;   // delta: a value below the baseline's; it counts from 0 again
+  std::uint64_t saturated = 0;   // sums beyond int64
+  std::uint64_t not_finite = 0;  // points left out: NaN, infinite, or falling where it cannot
+  std::uint64_t oversize = 0;    // points left out: larger than a piece
+  std::uint64_t restarts = 0;    // delta: a value below the baseline's; it counts from 0 again
 };
 
 struct Collection {
@@ -85,7 +85,7 @@ struct Collection {
   std::vector<MetricGroup> groups;  // one a scope
   Baseline baseline;                // replaces the old one when the groups are committed
   bool baseline_changed = false;
-  CollectCounts counts;             // of this part
+  CollectCounts counts;  // of this part
 
   Collection() = default;
   Collection(Collection&&) = default;

@@ -30,8 +30,12 @@ class Writing {
   template <class MakeValue>
   void counter(std::string_view name, std::string_view unit, std::string_view description, std::string_view attribute,
                std::initializer_list<Counted> parts, MakeValue make_value) {
-    const otlp::MetricView metric{name, description, unit, otlp::MetricData::sum,
-                                  preferred_delta_ ? otlp::Temporality::delta : otlp::Temporality::cumulative, true};
+    const otlp::MetricView metric{name,
+                                  description,
+                                  unit,
+                                  otlp::MetricData::sum,
+                                  preferred_delta_ ? otlp::Temporality::delta : otlp::Temporality::cumulative,
+                                  true};
     std::array<std::uint64_t, 2> values{};
     std::array<std::string_view, 2> types{};
     std::size_t count = 0;
@@ -108,9 +112,9 @@ class Writing {
 }  // namespace
 
 void ProcessBaseline::encode(std::vector<std::uint8_t>& out) const {
-  const std::array<std::uint64_t, kBytes / 8> words{kVersionWord,       start_ticks,          start_ns,     time_ns,
-                                                    user_ticks,         system_ticks,         voluntary_switches,
-                                                    involuntary_switches, minor_faults,       major_faults};
+  const std::array<std::uint64_t, kBytes / 8> words{
+      kVersionWord,       start_ticks,          start_ns,     time_ns,     user_ticks, system_ticks,
+      voluntary_switches, involuntary_switches, minor_faults, major_faults};
   const std::size_t at = out.size();
   out.resize(at + kBytes);
   std::memcpy(out.data() + at, words.data(), kBytes);
@@ -124,8 +128,7 @@ std::optional<ProcessBaseline> ProcessBaseline::decode(std::span<const std::uint
   return ProcessBaseline{words[1], words[2], words[3], words[4], words[5], words[6], words[7], words[8], words[9]};
 }
 
-ProcessBaseline ProcessBaseline::of(const ProcessSample& sample, const ProcessBaseline& before,
-                                    std::uint64_t time_ns) {
+ProcessBaseline ProcessBaseline::of(const ProcessSample& sample, const ProcessBaseline& before, std::uint64_t time_ns) {
   ProcessBaseline base = before;
   if (base.start_ticks == 0) {
     const std::uint64_t age_ns = age_ns_of(sample.start_ticks);
@@ -160,16 +163,16 @@ ProcessPoints encode_process_points(otlp::BackwardWriter& writer, const ProcessS
   const auto whole = [](std::uint64_t count) { return otlp::Value::of(static_cast<std::int64_t>(count)); };
 
   Writing write(writer, base, preference == TemporalityPreference::delta, time_ns);
-  write.gauge("process.uptime", "s", "The time the process has been running.", static_cast<double>(age_ns_of(sample.start_ticks)) / 1e9);
+  write.gauge("process.uptime", "s", "The time the process has been running.",
+              static_cast<double>(age_ns_of(sample.start_ticks)) / 1e9);
   write.level("process.unix.file_descriptor.count", "{file_descriptor}",
               "Number of unix file descriptors in use by the process.", sample.descriptors);
   write.level("process.thread.count", "{thread}", "Process threads count.", sample.threads);
   write.level("process.memory.virtual", "By", "The amount of committed virtual memory.", sample.virtual_bytes);
   write.level("process.memory.usage", "By", "The amount of physical memory in use.", sample.resident_bytes);
-  write.counter("process.paging.faults", "{fault}", "Number of page faults the process has made.",
-                "system.paging.fault.type",
-                {{"minor", sample.minor_faults, base.minor_faults}, {"major", sample.major_faults, base.major_faults}},
-                whole);
+  write.counter(
+      "process.paging.faults", "{fault}", "Number of page faults the process has made.", "system.paging.fault.type",
+      {{"minor", sample.minor_faults, base.minor_faults}, {"major", sample.major_faults, base.major_faults}}, whole);
   write.counter("process.context_switches", "{context_switch}",
                 "Number of times the process has been context switched.", "process.context_switch.type",
                 {{"voluntary", sample.voluntary_switches, base.voluntary_switches},

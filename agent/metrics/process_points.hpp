@@ -47,7 +47,7 @@ struct ProcessBaseline {
   [[nodiscard]] static ProcessBaseline of(const ProcessSample& sample, const ProcessBaseline& before,
                                           std::uint64_t time_ns);
 
-  static constexpr std::size_t kBytes = 10 * 8;  // with a word that names the version
+  static constexpr std::size_t kBytes = 10 * 8;       // with a word that names the version
   void encode(std::vector<std::uint8_t>& out) const;  // appends kBytes
   // Of the first kBytes; nothing for what encode() did not write.
   [[nodiscard]] static std::optional<ProcessBaseline> decode(std::span<const std::uint8_t> bytes);

@@ -47,8 +47,8 @@ void merge(std::span<const std::uint64_t> counts, std::int32_t first_index, cons
 
 }  // namespace
 
-void reduce(std::span<const std::uint64_t> positive, std::span<const std::uint64_t> negative,
-            std::int32_t first_index, std::int32_t scale, Reduced& out) {
+void reduce(std::span<const std::uint64_t> positive, std::span<const std::uint64_t> negative, std::int32_t first_index,
+            std::int32_t scale, Reduced& out) {
   const Extent above = extent_of(positive, first_index);
   const Extent below = extent_of(negative, first_index);
   const unsigned steps = std::max(steps_for(above), steps_for(below));

@@ -25,7 +25,7 @@ struct Reduced {
 };
 
 // Bucket i of either sign has the index first_index + i at `scale`.
-void reduce(std::span<const std::uint64_t> positive, std::span<const std::uint64_t> negative,
-            std::int32_t first_index, std::int32_t scale, Reduced& out);
+void reduce(std::span<const std::uint64_t> positive, std::span<const std::uint64_t> negative, std::int32_t first_index,
+            std::int32_t scale, Reduced& out);
 
 }  // namespace tailrace::agent

@@ -142,8 +142,7 @@ class Dump {
          g.boot_id_hash);
     line("  lanes         {}, {} of them shared; ring {} + slack {} bytes; records up to {} bytes", g.lane_count,
          g.shared_lanes, g.ring_bytes, g.slack_bytes, g.max_record);
-    line("  slots         {} a lane and {} in the pool, of {} bytes", g.slots_per_lane, g.pool_slots,
-         g.slot_bytes);
+    line("  slots         {} a lane and {} in the pool, of {} bytes", g.slots_per_lane, g.pool_slots, g.slot_bytes);
   }
 
   void print_regions() {
@@ -174,16 +173,18 @@ class Dump {
   void print_control() {
     const ControlWords c = parse_control(view(region_start(RegionKind::control, sizeof(Control))));
     line("control, written by the agent");
-    line("  generation {}, disabled signals 0x{:x}, trace threshold 0x{:014x}, min severity {}, pressure {}, "
-         "shed 0x{:x}, clock {}, long spans {} s",
-         c.generation, c.disable_mask, c.trace_threshold, c.min_severity, c.pressure, c.shed_mask,
-         name_of(kClockNames, c.clock_override), c.long_span_seconds);
-    line("  agent {}{}, epoch {:016x}, abi {}.{}, features 0x{:x}, heartbeat {} ns, {}, flush done {}, "
-         "critical done {}",
-         name_of(kAgentStates, c.agent_state),
-         c.reason == 0 ? std::string() : " because of " + name_of(kReasons, c.reason), c.agent_epoch, c.abi_major,
-         c.abi_minor, c.agent_features, c.heartbeat_monotonic_ns, c.agent_sleeping != 0 ? "sleeping" : "awake",
-         c.flush_done, c.critical_done);
+    line(
+        "  generation {}, disabled signals 0x{:x}, trace threshold 0x{:014x}, min severity {}, pressure {}, "
+        "shed 0x{:x}, clock {}, long spans {} s",
+        c.generation, c.disable_mask, c.trace_threshold, c.min_severity, c.pressure, c.shed_mask,
+        name_of(kClockNames, c.clock_override), c.long_span_seconds);
+    line(
+        "  agent {}{}, epoch {:016x}, abi {}.{}, features 0x{:x}, heartbeat {} ns, {}, flush done {}, "
+        "critical done {}",
+        name_of(kAgentStates, c.agent_state),
+        c.reason == 0 ? std::string() : " because of " + name_of(kReasons, c.reason), c.agent_epoch, c.abi_major,
+        c.abi_minor, c.agent_features, c.heartbeat_monotonic_ns, c.agent_sleeping != 0 ? "sleeping" : "awake",
+        c.flush_done, c.critical_done);
     for (std::size_t kind = 0; kind < kFlushKinds; ++kind) {
       for (std::size_t signal = 0; signal < kSignals; ++signal) {
         const SettledWords& row = c.settled[kind][signal];
@@ -197,10 +198,11 @@ class Dump {
   void print_process() {
     const ProcessWords& p = process_;
     line("process, written by the application");
-    line("  strings {} bytes, scopes {}, metrics {}, lanes used {}, pool used {}, doorbell {}, flush {}, "
-         "critical flush {}, critical written {}",
-         p.strings_len, p.scopes_count, p.metrics_count, p.lanes_used, p.pool_used, p.doorbell, p.flush_gen,
-         p.critical_gen, fmt::join(p.critical_written, " "));
+    line(
+        "  strings {} bytes, scopes {}, metrics {}, lanes used {}, pool used {}, doorbell {}, flush {}, "
+        "critical flush {}, critical written {}",
+        p.strings_len, p.scopes_count, p.metrics_count, p.lanes_used, p.pool_used, p.doorbell, p.flush_gen,
+        p.critical_gen, fmt::join(p.critical_written, " "));
     if ((p.metrics_unrecorded | p.metrics_invalid | p.metrics_clamped) != 0) {
       line("  metrics: {} calls found no series, {} values were not valid, {} lie beyond a histogram's last bucket",
            p.metrics_unrecorded, p.metrics_invalid, p.metrics_clamped);
@@ -211,8 +213,8 @@ class Dump {
     }
     for (const AnchorWords& anchor : p.anchors) {
       if (!anchor.usable()) continue;
-      line("  anchor {}: counter {} realtime {} monotonic {}", anchor.seq, anchor.counter,
-           utc(anchor.realtime_ns), anchor.monotonic_ns);
+      line("  anchor {}: counter {} realtime {} monotonic {}", anchor.seq, anchor.counter, utc(anchor.realtime_ns),
+           anchor.monotonic_ns);
     }
   }
 
@@ -307,13 +309,14 @@ class Dump {
       if (!lane.touched()) continue;
       const std::string_view name(lane.name.data(), ::strnlen(lane.name.data(), lane.name.size()));
       line("  {:>4}{} {} tid {} {} since {}; head {} tail {} settled {}", i,
-           i >= geometry_.ordinary_lanes() ? " shared" : "", lane.in_use ? "in use" : "free", lane.tid,
-           quoted(name), lane.owner_from, lane.head, tails_[i].tail, tails_[i].settled);
-      line("       written {} spans {} logs {} other; dropped {} spans {} logs {} other; not sampled {}, "
-           "refused {}, cut {}{}",
-           lane.written[0], lane.written[1], lane.written[2], total(lane.dropped[0]), total(lane.dropped[1]),
-           total(lane.dropped[2]), lane.not_sampled, lane.refused, lane.cut,
-           lane.committed ? "" : "; ring not committed");
+           i >= geometry_.ordinary_lanes() ? " shared" : "", lane.in_use ? "in use" : "free", lane.tid, quoted(name),
+           lane.owner_from, lane.head, tails_[i].tail, tails_[i].settled);
+      line(
+          "       written {} spans {} logs {} other; dropped {} spans {} logs {} other; not sampled {}, "
+          "refused {}, cut {}{}",
+          lane.written[0], lane.written[1], lane.written[2], total(lane.dropped[0]), total(lane.dropped[1]),
+          total(lane.dropped[2]), lane.not_sampled, lane.refused, lane.cut,
+          lane.committed ? "" : "; ring not committed");
     }
   }
 
@@ -333,8 +336,7 @@ class Dump {
       damage("head {} and tail {} make no sense for a ring of {} bytes", head, tail, geometry_.ring_bytes);
       return;
     }
-    const RingRuns runs =
-        RingConsumer<std::uint64_t>::runs(tail, head, geometry_.ring_bytes, geometry_.slack_bytes);
+    const RingRuns runs = RingConsumer<std::uint64_t>::runs(tail, head, geometry_.ring_bytes, geometry_.slack_bytes);
     const std::uint64_t ring = geometry_.lane_ring(lane);
     const auto first = source_.read(ring + runs.first.offset, runs.first.length);
     const auto second = source_.read(ring + runs.second.offset, runs.second.length);
@@ -443,8 +445,7 @@ class Dump {
 
 }  // namespace
 
-int dump_source(const SegmentSource& source, const std::string& name, const DumpOptions& options,
-                std::ostream& out) {
+int dump_source(const SegmentSource& source, const std::string& name, const DumpOptions& options, std::ostream& out) {
   const auto page = source.read(0, kIdentityBytes);
   const GeometryResult result = parse_identity(view(page), source.size());
   if (!result.ok()) {

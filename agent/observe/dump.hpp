@@ -25,7 +25,6 @@ struct DumpOptions {
 };
 
 int dump_segment(const std::string& path, const DumpOptions& options, std::ostream& out);
-int dump_source(const SegmentSource& source, const std::string& name, const DumpOptions& options,
-                std::ostream& out);
+int dump_source(const SegmentSource& source, const std::string& name, const DumpOptions& options, std::ostream& out);
 
 }  // namespace tailrace::agent

@@ -33,9 +33,9 @@ std::string bucket_text(const Series& series, std::size_t at) {
 }  // namespace
 
 std::string series_text(const Series& series, SegmentText& text, const StringTable& strings) {
-  std::string line = fmt::format("{}{} {} {}", series.observable ? "observable " : "",
-                                 kKinds[static_cast<std::size_t>(series.kind)], series.real ? "real" : "integer",
-                                 text.string(series.name));
+  std::string line =
+      fmt::format("{}{} {} {}", series.observable ? "observable " : "", kKinds[static_cast<std::size_t>(series.kind)],
+                  series.real ? "real" : "integer", text.string(series.name));
   if (series.unit != 0) line += " unit " + text.string(series.unit);
   if (series.scope != 0) line += fmt::format(" scope {}", series.scope);
   if (series.overflow) line += " overflow";
@@ -63,9 +63,9 @@ std::string histogram_text(const Series& series, std::span<const std::uint64_t> 
     if (++filled <= kBucketsShown) buckets += fmt::format(", {}: {}", bucket_text(series, i), merged.buckets[i]);
   }
   if (filled > kBucketsShown) buckets += fmt::format(" … {} more", filled - kBucketsShown);
-  std::string line = fmt::format("count {} sum {}", count,
-                                 series.real ? fmt::format("{}", real_of(merged.sum))
-                                             : fmt::format("{}", static_cast<std::int64_t>(merged.sum)));
+  std::string line = fmt::format(
+      "count {} sum {}", count,
+      series.real ? fmt::format("{}", real_of(merged.sum)) : fmt::format("{}", static_cast<std::int64_t>(merged.sum)));
   if (merged.has_extremes) line += fmt::format(" min {} max {}", merged.min, merged.max);
   if (series.kind == MetricKind::exponential_histogram) line += fmt::format(" zero {}", merged.zero);
   return line + buckets;

@@ -63,8 +63,7 @@ std::vector<std::uint8_t> FileSource::read(std::uint64_t offset, std::size_t len
   std::vector<std::uint8_t> bytes(length);
   std::size_t got = 0;
   while (got < length) {
-    const ssize_t n =
-        ::pread(descriptor_, bytes.data() + got, length - got, static_cast<off_t>(offset + got));
+    const ssize_t n = ::pread(descriptor_, bytes.data() + got, length - got, static_cast<off_t>(offset + got));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;
     got += static_cast<std::size_t>(n);

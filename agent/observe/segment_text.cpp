@@ -204,8 +204,7 @@ std::string SegmentText::body(const RecordRef& record) {
     case RecordType::span_start: {
       SpanRecord fixed;
       if (!take(record, fixed, out)) return out;
-      return span(fixed, record.start_clock(), record.end_clock()) + " {" +
-             items(record.items<SpanRecord>()) + "}";
+      return span(fixed, record.start_clock(), record.end_clock()) + " {" + items(record.items<SpanRecord>()) + "}";
     }
     case RecordType::log: {
       LogRecord fixed;
@@ -232,14 +231,12 @@ std::string SegmentText::body(const RecordRef& record) {
     case RecordType::anchor: {
       AnchorRecord fixed;
       if (!take(record, fixed, out)) return out;
-      return fmt::format("counter {} realtime {} monotonic {}", fixed.counter, fixed.realtime_ns,
-                         fixed.monotonic_ns);
+      return fmt::format("counter {} realtime {} monotonic {}", fixed.counter, fixed.realtime_ns, fixed.monotonic_ns);
     }
     case RecordType::span_part: {
       SpanPartRecord fixed;
       if (!take(record, fixed, out)) return out;
-      return fmt::format("{} of trace {} span {} {{", fixed.index, hex_of(fixed.trace_id),
-                         id_text(fixed.span_id)) +
+      return fmt::format("{} of trace {} span {} {{", fixed.index, hex_of(fixed.trace_id), id_text(fixed.span_id)) +
              items(record.items<SpanPartRecord>()) + "}";
     }
     case RecordType::more: return bad("a MORE record has no place in a lane");

@@ -77,20 +77,18 @@ Json signals_object(const Ledger& ledger, bool detailed) {
   return object;
 }
 
-void append_row(std::string& out, std::string_view service, std::string_view processes,
-                std::string_view signal, const SignalLedger& row) {
-  fmt::format_to(std::back_inserter(out), "{:<24.24} {:>9} {:<8} {:>13} {:>13} {:>9} {:>11} {:>10} {:>11}\n",
-                 service, processes, signal, row.written(), row.delivered, row.rejected,
-                 row.dropped_total(), row.pending(), row.unaccounted());
+void append_row(std::string& out, std::string_view service, std::string_view processes, std::string_view signal,
+                const SignalLedger& row) {
+  fmt::format_to(std::back_inserter(out), "{:<24.24} {:>9} {:<8} {:>13} {:>13} {:>9} {:>11} {:>10} {:>11}\n", service,
+                 processes, signal, row.written(), row.delivered, row.rejected, row.dropped_total(), row.pending(),
+                 row.unaccounted());
 }
 
-void append_ledger(std::string& out, std::string_view service, std::string_view processes,
-                   const Ledger& ledger) {
+void append_ledger(std::string& out, std::string_view service, std::string_view processes, const Ledger& ledger) {
   bool first = true;
   for (std::size_t i = 0; i < kSignalCount; ++i) {
     if (silent(ledger[i])) continue;
-    append_row(out, first ? service : "", first ? processes : "", signal_name(static_cast<Signal>(i)),
-               ledger[i]);
+    append_row(out, first ? service : "", first ? processes : "", signal_name(static_cast<Signal>(i)), ledger[i]);
     first = false;
   }
   if (first) {
@@ -103,8 +101,8 @@ void append_reasons(std::string& out, std::string_view service, const Ledger& le
     for (std::size_t reason = 0; reason < kDropReasonCount; ++reason) {
       if (ledger[i].dropped[reason] == 0) continue;
       fmt::format_to(std::back_inserter(out), "  {:<24.24} {:<8} {:<18} {:>13}\n", service,
-                     signal_name(static_cast<Signal>(i)),
-                     drop_reason_name(static_cast<DropReason>(reason)), ledger[i].dropped[reason]);
+                     signal_name(static_cast<Signal>(i)), drop_reason_name(static_cast<DropReason>(reason)),
+                     ledger[i].dropped[reason]);
     }
   }
 }
@@ -155,8 +153,8 @@ std::string status_table(const HoldStatus& status, const std::string& path, std:
   const std::uint64_t up = now_ns > status.agent_started_ns ? now_ns - status.agent_started_ns : 0;
   switch (status.agent) {
     case AgentVerdict::running:
-      fmt::format_to(to, "agent   running, pid {}, version {}, up {}\n", status.agent_pid,
-                     status.agent_version, human_duration(up));
+      fmt::format_to(to, "agent   running, pid {}, version {}, up {}\n", status.agent_pid, status.agent_version,
+                     human_duration(up));
       break;
     case AgentVerdict::stuck:
       fmt::format_to(to,
@@ -182,8 +180,7 @@ std::string status_table(const HoldStatus& status, const std::string& path, std:
   out += "\n";
   for (const ThreadStatus& thread : status.threads) {
     if (status.agent == AgentVerdict::stuck) {
-      fmt::format_to(to, "thread  {:<16} last seen {} ago\n", thread.name,
-                     human_duration(thread.beat_age_ns));
+      fmt::format_to(to, "thread  {:<16} last seen {} ago\n", thread.name, human_duration(thread.beat_age_ns));
     }
   }
   if (!status.consistent) {
@@ -193,9 +190,8 @@ std::string status_table(const HoldStatus& status, const std::string& path, std:
     fmt::format_to(to, "note    {} entries of the hold make no sense and are left out\n", status.skipped);
   }
 
-  fmt::format_to(to, "\n{:<24} {:>9} {:<8} {:>13} {:>13} {:>9} {:>11} {:>10} {:>11}\n", "SERVICE",
-                 "PROCESSES", "SIGNAL", "WRITTEN", "DELIVERED", "REJECTED", "DROPPED", "PENDING",
-                 "UNACCOUNTED");
+  fmt::format_to(to, "\n{:<24} {:>9} {:<8} {:>13} {:>13} {:>9} {:>11} {:>10} {:>11}\n", "SERVICE", "PROCESSES",
+                 "SIGNAL", "WRITTEN", "DELIVERED", "REJECTED", "DROPPED", "PENDING", "UNACCOUNTED");
   for (const ServiceStatus& service : status.services) {
     append_ledger(out, service.service, fmt::format("{}", service.processes), service.ledger);
   }
@@ -252,9 +248,7 @@ std::string status_json(const HoldStatus& status, const std::string& path) {
   }
   root["processes"] = Json::array();
   for (const ProcessStatus& process : status.processes) {
-    const auto word = [&process](ProcessWord which) {
-      return process.words[static_cast<std::size_t>(which)];
-    };
+    const auto word = [&process](ProcessWord which) { return process.words[static_cast<std::size_t>(which)]; };
     root["processes"].push_back({{"uuid", uuid_text(process.info.identity.uuid)},
                                  {"pid", process.info.identity.pid},
                                  {"service", process.info.identity.service},
@@ -281,8 +275,6 @@ std::string status_json(const HoldStatus& status, const std::string& path) {
   return root.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string ledger_json(const SignalLedger& ledger, bool detailed) {
-  return ledger_object(ledger, detailed).dump();
-}
+std::string ledger_json(const SignalLedger& ledger, bool detailed) { return ledger_object(ledger, detailed).dump(); }
 
 }  // namespace tailrace::agent

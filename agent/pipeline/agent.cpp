@@ -151,27 +151,29 @@ Status Agent::open_directory_and_hold() {
   const Recovery& found = hold_->recovery();
   spdlog::info("directory {}", directory_->path());
   if (found.renewed) {
-    spdlog::warn("hold {} was damaged ({}) and is made anew; its tables are kept in {}.damaged, what it held is lost "
-                 "and shown as unaccounted",
-                 hold_path_, found.damage, hold_path_);
+    spdlog::warn(
+        "hold {} was damaged ({}) and is made anew; its tables are kept in {}.damaged, what it held is lost "
+        "and shown as unaccounted",
+        hold_path_, found.damage, hold_path_);
   } else if (found.created) {
     spdlog::info("hold {} made, {}", hold_path_, human_bytes(options_.hold_bytes));
   } else {
     spdlog::info("hold {} taken up{}: {} processes, {} records in {} batches ({}){}", hold_path_,
                  found.last_pid != 0 ? fmt::format(" from pid {}", found.last_pid) : std::string(), found.processes,
-                 found.records, found.open.size() + found.closed.size() + found.parked.size(),
-                 human_bytes(found.bytes),
+                 found.records, found.open.size() + found.closed.size() + found.parked.size(), human_bytes(found.bytes),
                  found.interrupted ? "; a transaction that was under way is completed" : "");
   }
   if (!is_on_tmpfs(hold_path_)) {
-    spdlog::warn("hold {} is not on a tmpfs: what is recorded goes through a disk's cache and is written to it, which "
-                 "costs time and wears it; name a file on a tmpfs with --hold",
-                 hold_path_);
+    spdlog::warn(
+        "hold {} is not on a tmpfs: what is recorded goes through a disk's cache and is written to it, which "
+        "costs time and wears it; name a file on a tmpfs with --hold",
+        hold_path_);
   }
   if (found.size_kept) {
-    spdlog::warn("hold {}: it is not empty, so it keeps its size and --hold-size waits for an agent that finds it "
-                 "empty",
-                 hold_path_);
+    spdlog::warn(
+        "hold {}: it is not empty, so it keeps its size and --hold-size waits for an agent that finds it "
+        "empty",
+        hold_path_);
   }
   if (found.records_damaged != 0) {
     spdlog::warn("hold {}: {} batches with {} records were damaged and are booked as hold_damaged", hold_path_,
@@ -215,8 +217,9 @@ Status Agent::configure_export() {
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   const unsigned count = options_.workers != 0 ? options_.workers : std::min(cores, kWorkersMax);
   for (unsigned i = 0; i < count; ++i) {
-    workers_.push_back(std::make_unique<Worker>(
-        *hold_, options_, thread++, taps_, [this](const WaitingBatch& batch) { dispatcher(batch.signal).push(batch); }));
+    workers_.push_back(std::make_unique<Worker>(*hold_, options_, thread++, taps_, [this](const WaitingBatch& batch) {
+      dispatcher(batch.signal).push(batch);
+    }));
   }
   return {};
 }
@@ -226,9 +229,10 @@ void Agent::read_own_hints() {
   for (const std::string& warning : report.warnings) spdlog::warn("{}", warning);
   own_hints_ = report.hints;
   const MetricSettings metrics = metric_settings_of(options_, own_hints_);
-  spdlog::info("metrics every {} ms, {}{}{}", metrics.interval.count(), preference_name(metrics.preference),
-               metrics.process_metrics ? ", with process.*" : "",
-               options_.metric_interval || own_hints_.metric_interval ? "" : "; a process may ask for another interval");
+  spdlog::info(
+      "metrics every {} ms, {}{}{}", metrics.interval.count(), preference_name(metrics.preference),
+      metrics.process_metrics ? ", with process.*" : "",
+      options_.metric_interval || own_hints_.metric_interval ? "" : "; a process may ask for another interval");
 }
 
 // What an earlier agent held goes out like everything else, after its shape was checked once.
@@ -327,17 +331,17 @@ void Agent::keep_bounds() {
     if (most == nullptr || worker->dead_bytes() > most->dead_bytes()) most = worker.get();
   }
   if (dead_bytes > options_.dead_segment_bytes && most != nullptr) {
-    spdlog::warn("segments of dead processes take {}, more than {}: some are removed, drained ones first; what was not "
-                 "drained is booked as segment_evicted",
-                 human_bytes(dead_bytes), human_bytes(options_.dead_segment_bytes));
+    spdlog::warn(
+        "segments of dead processes take {}, more than {}: some are removed, drained ones first; what was not "
+        "drained is booked as segment_evicted",
+        human_bytes(dead_bytes), human_bytes(options_.dead_segment_bytes));
     most->evict_dead(dead_bytes - options_.dead_segment_bytes);
   }
   // A segment that is there but cannot be read just now is no orphan.
   orphans_->settle([this](ProcessIndex process) {
     const bool attached = std::any_of(attached_.begin(), attached_.end(),
                                       [process](const auto& entry) { return entry.second == process; });
-    return attached ||
-           std::binary_search(present_.begin(), present_.end(), hold_->process(process).identity.segment);
+    return attached || std::binary_search(present_.begin(), present_.end(), hold_->process(process).identity.segment);
   });
 }
 
@@ -380,15 +384,14 @@ void Agent::stop() {
   orphans_.reset();
   hold_.reset();
   directory_.reset();
-  const std::uint64_t records =
-      left ? left->open.records + left->closed.records + left->parked.records : 0;
+  const std::uint64_t records = left ? left->open.records + left->closed.records + left->parked.records : 0;
   if (!left) {
     spdlog::warn("stopped; what is left cannot be told: {}", left.error().sentence);
   } else if (records == 0) {
     spdlog::info("stopped: everything taken is settled");
   } else {
-    spdlog::warn("stopped: {} records ({}) could not be sent in time and stay in {}; the next agent sends them", records,
-                 human_bytes(left->page_bytes_used), hold_path_);
+    spdlog::warn("stopped: {} records ({}) could not be sent in time and stay in {}; the next agent sends them",
+                 records, human_bytes(left->page_bytes_used), hold_path_);
   }
 }
 

@@ -37,8 +37,8 @@ std::vector<BatchId> ids_of(const std::vector<WaitingBatch>& batches) {
 
 }  // namespace
 
-Dispatcher::Dispatcher(Hold& hold, Destination destination, const AgentOptions& options,
-                       std::uint32_t thread, std::function<void()> on_settled)
+Dispatcher::Dispatcher(Hold& hold, Destination destination, const AgentOptions& options, std::uint32_t thread,
+                       std::function<void()> on_settled)
     : hold_(hold),
       options_(options),
       thread_number_(thread),
@@ -205,8 +205,7 @@ void Dispatcher::give_up_expired() {
 
 void Dispatcher::send_what_may_go() {
   if (link_up_.exchange(false, std::memory_order_acq_rel)) gate_.link_up(steady_clock::now());
-  while (!queue_.empty() && has_room() && send_one()) {
-  }
+  while (!queue_.empty() && has_room() && send_one()) {}
 }
 
 // One request more for critical records, which so never wait for the answers to others.
@@ -268,8 +267,7 @@ void Dispatcher::note_failure(const Answer& answer) {
   if (failing_ && steady_clock::now() - last_said_ < kSayAgainAfter) return;
   failing_ = true;
   last_said_ = steady_clock::now();
-  spdlog::warn("{}: {}{}{}; {}", url_, grpc_code_name(answer.code), answer.message.empty() ? "" : ": ",
-               answer.message,
+  spdlog::warn("{}: {}{}{}; {}", url_, grpc_code_name(answer.code), answer.message.empty() ? "" : ": ", answer.message,
                answer.kind == AnswerKind::retry ? "what was recorded is held and sent again"
                                                 : "the request was refused for good and is booked as dropped");
 }

@@ -88,8 +88,7 @@ void Envelope::add_tag(std::uint64_t length) {
   bytes_ += length;
 }
 
-void Envelope::build(const Hold& hold, std::vector<WaitingBatch>& batches,
-                     std::vector<WaitingBatch>& damaged) {
+void Envelope::build(const Hold& hold, std::vector<WaitingBatch>& batches, std::vector<WaitingBatch>& damaged) {
   pieces_.clear();
   tags_.clear();
   bytes_ = 0;

@@ -33,7 +33,7 @@ class Envelope {
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
  private:
-  struct Part {  // one batch, taken apart
+  struct Part {                         // one batch, taken apart
     std::vector<otlp::Piece> resource;  // the resource field and its schema
     std::vector<otlp::Piece> scope;     // the scope field and its schema
     std::vector<otlp::Piece> records;

@@ -69,9 +69,8 @@ void Flushes::note_progress(const SegmentDrain& drain, std::uint64_t joined_befo
 }
 
 bool Flushes::draining() const {
-  return std::any_of(kinds_.begin(), kinds_.end(), [](const Kind& own) {
-    return own.state == State::asked || own.state == State::draining;
-  });
+  return std::any_of(kinds_.begin(), kinds_.end(),
+                     [](const Kind& own) { return own.state == State::asked || own.state == State::draining; });
 }
 
 void Flushes::note_metrics() {

@@ -19,7 +19,7 @@
 namespace tailrace::agent {
 
 struct BatchLimits {
-  std::uint64_t bytes = 512 * 1024;   // beyond it a receiver gains almost nothing
+  std::uint64_t bytes = 512 * 1024;  // beyond it a receiver gains almost nothing
   std::uint32_t records = 4096;
   // How long an open batch may wait for more, by class of queue. Critical ones are closed with the
   // pass that brought them; the others trade delay for fewer requests.

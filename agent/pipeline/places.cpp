@@ -37,9 +37,8 @@ Result<std::string> find_hold(const std::string& directory) {
     if (::access(path.c_str(), F_OK) == 0) return path;
     looked += (looked.empty() ? "" : ", ") + path;
   }
-  return Error{ErrorCode::kNotFound,
-               "no hold that this user can see (looked at " + looked +
-                   "); name it with --dir or --hold, or start `tailrace agent`"};
+  return Error{ErrorCode::kNotFound, "no hold that this user can see (looked at " + looked +
+                                         "); name it with --dir or --hold, or start `tailrace agent`"};
 }
 
 }  // namespace tailrace::agent

@@ -22,9 +22,8 @@ namespace {
 
 // `low` differs from `normal` in the lane alone.
 std::uint8_t batch_priority(std::uint8_t priority) {
-  return static_cast<shm::Priority>(priority) == shm::Priority::low
-             ? static_cast<std::uint8_t>(shm::Priority::normal)
-             : priority;
+  return static_cast<shm::Priority>(priority) == shm::Priority::low ? static_cast<std::uint8_t>(shm::Priority::normal)
+                                                                    : priority;
 }
 
 // Among hashes of scopes; any number that is none of them.
@@ -53,8 +52,7 @@ const RecordWriter::Head& RecordWriter::head_of(std::uint16_t scope) {
   if (scope < heads_.size() && heads_[scope] != nullptr) return *heads_[scope];
   if (scope >= heads_.size()) heads_.resize(std::size_t{scope} + 1);
   // `signal` changes no byte of a head.
-  otlp::BatchHead made =
-      otlp::make_batch_head(otlp::Signal::traces, resource_.view(), decoder_.scope(scope));
+  otlp::BatchHead made = otlp::make_batch_head(otlp::Signal::traces, resource_.view(), decoder_.scope(scope));
   heads_[scope] = std::make_unique<Head>();
   Head& head = *heads_[scope];
   head.note = note_of(made.layout());
@@ -78,8 +76,8 @@ const RecordWriter::Head& RecordWriter::own_head() {
 
 std::span<const std::byte> RecordWriter::encode(const Decoded& decoded) {
   otlp::BackwardWriter writer(buffer_.data(), buffer_.size());
-  const bool written = decoded.span != nullptr ? otlp::encode_span(writer, *decoded.span)
-                                               : otlp::encode_log(writer, *decoded.log);
+  const bool written =
+      decoded.span != nullptr ? otlp::encode_span(writer, *decoded.span) : otlp::encode_log(writer, *decoded.log);
   return written ? std::as_bytes(writer.bytes()) : std::span<const std::byte>();
 }
 
@@ -106,9 +104,10 @@ AppendStatus RecordWriter::append(Pass& pass, const Decoded& decoded, Origin ori
   if (record.empty() || head.bytes.empty()) return AppendStatus::oversize;
   const BatchKey key{process_, decoded.span != nullptr ? Signal::traces : Signal::logs,
                      batch_priority(decoded.priority), head.route};
-  const AppendStatus status = seal_if_full(
-      pass, key, pass.append(key, std::as_bytes(std::span(head.bytes)), head.note, record, origin));
-  if (status == AppendStatus::appended && tap_.watched()) [[unlikely]] show(decoded);
+  const AppendStatus status =
+      seal_if_full(pass, key, pass.append(key, std::as_bytes(std::span(head.bytes)), head.note, record, origin));
+  if (status == AppendStatus::appended && tap_.watched()) [[unlikely]]
+    show(decoded);
   return status;
 }
 
@@ -119,7 +118,8 @@ AppendStatus RecordWriter::join(Pass& pass, const Decoded& decoded, std::span<co
   const BatchKey key{process_, Signal::traces, batch_priority(decoded.priority), head.route};
   const AppendStatus status = seal_if_full(
       pass, key, pass.join(key, std::as_bytes(std::span(head.bytes)), head.note, record, Origin{}, 1, parked));
-  if (status == AppendStatus::appended && tap_.watched()) [[unlikely]] show(decoded);
+  if (status == AppendStatus::appended && tap_.watched()) [[unlikely]]
+    show(decoded);
   return status;
 }
 
@@ -128,9 +128,9 @@ AppendStatus RecordWriter::append_points(Pass& pass, std::optional<std::uint16_t
   const Head& head = scope ? head_of(*scope) : own_head();
   if (head.bytes.empty()) return AppendStatus::oversize;
   const BatchKey key{process_, Signal::metrics, static_cast<std::uint8_t>(shm::Priority::normal), head.route};
-  return seal_if_full(pass, key,
-                      pass.append(key, std::as_bytes(std::span(head.bytes)), head.note, std::as_bytes(messages),
-                                  Origin{}, points));
+  return seal_if_full(
+      pass, key,
+      pass.append(key, std::as_bytes(std::span(head.bytes)), head.note, std::as_bytes(messages), Origin{}, points));
 }
 
 }  // namespace tailrace::agent

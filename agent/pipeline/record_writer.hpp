@@ -49,7 +49,8 @@ class RecordWriter {
                              std::uint32_t points);
   // The same messages to whoever watches, once they are committed: a collection may be made again.
   void show_points(std::span<const std::uint8_t> messages) {
-    if (tap_.watched()) [[unlikely]] tap_.see_points(resource_.service(), messages);
+    if (tap_.watched()) [[unlikely]]
+      tap_.see_points(resource_.service(), messages);
   }
 
  private:

@@ -38,8 +38,7 @@ void RequestQueue::forget(const OutgoingRequest& request) {
   bytes_ -= request.bytes;
 }
 
-OutgoingRequest RequestQueue::fill(Line& line, std::size_t queue, otlp::Signal signal,
-                                   std::uint64_t cap_bytes) {
+OutgoingRequest RequestQueue::fill(Line& line, std::size_t queue, otlp::Signal signal, std::uint64_t cap_bytes) {
   OutgoingRequest request;
   request.signal = signal;
   request.queue = static_cast<QueueClass>(queue);
@@ -63,8 +62,8 @@ OutgoingRequest RequestQueue::fill(Line& line, std::size_t queue, otlp::Signal s
   return request;
 }
 
-std::optional<OutgoingRequest> RequestQueue::take_from(std::size_t queue, std::uint64_t now_ns,
-                                                       std::uint64_t cap_bytes, bool ignore_due) {
+std::optional<OutgoingRequest> RequestQueue::take_from(std::size_t queue, std::uint64_t now_ns, std::uint64_t cap_bytes,
+                                                       bool ignore_due) {
   std::deque<Retry>& waiting = retries_[queue];
   if (!waiting.empty() && (ignore_due || waiting.front().due_ns <= now_ns)) {
     OutgoingRequest request = std::move(waiting.front().request);
@@ -86,8 +85,8 @@ std::optional<OutgoingRequest> RequestQueue::take_from(std::size_t queue, std::u
   return fill(lines_[queue][chosen], queue, static_cast<otlp::Signal>(chosen), cap_bytes);
 }
 
-std::optional<OutgoingRequest> RequestQueue::take(std::uint64_t now_ns, std::uint64_t cap_bytes,
-                                                  bool ignore_due, QueueClass lowest) {
+std::optional<OutgoingRequest> RequestQueue::take(std::uint64_t now_ns, std::uint64_t cap_bytes, bool ignore_due,
+                                                  QueueClass lowest) {
   std::array<std::size_t, kQueueClasses> order{0, 1, 2};
   // A class whose patience is at its end goes first, the one that was passed over most in front.
   std::stable_sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {

@@ -33,7 +33,7 @@ struct WaitingBatch {
   ProcessIndex process = kNoProcess;
   otlp::Signal signal = otlp::Signal::traces;
   QueueClass queue = QueueClass::normal;
-  std::uint64_t scope = 0;    // batches of one process with equal scopes share an envelope
+  std::uint64_t scope = 0;  // batches of one process with equal scopes share an envelope
   std::uint32_t records = 0;
   std::uint64_t bytes = 0;
   std::uint64_t opened_ns = 0;
@@ -86,8 +86,8 @@ class RequestQueue {
     OutgoingRequest request;
   };
 
-  std::optional<OutgoingRequest> take_from(std::size_t queue, std::uint64_t now_ns,
-                                           std::uint64_t cap_bytes, bool ignore_due);
+  std::optional<OutgoingRequest> take_from(std::size_t queue, std::uint64_t now_ns, std::uint64_t cap_bytes,
+                                           bool ignore_due);
   OutgoingRequest fill(Line& line, std::size_t queue, otlp::Signal signal, std::uint64_t cap_bytes);
   void forget(const OutgoingRequest& request);
 

@@ -28,9 +28,7 @@ shm::Signal lane_signal(Signal signal) { return static_cast<shm::Signal>(signal)
 }  // namespace
 
 Session::Session(Hold& hold, std::unique_ptr<AttachedSegment> segment)
-    : hold_(hold),
-      segment_(std::move(segment)),
-      decoder_(segment_->geometry()) {}
+    : hold_(hold), segment_(std::move(segment)), decoder_(segment_->geometry()) {}
 
 Session::~Session() {
   if (process_ != kNoProcess) hold_.detach(process_);
@@ -109,9 +107,10 @@ void Session::take_positions(bool known) {
     }
   }
   if (resynced != 0) {
-    spdlog::warn("{}: {} lanes go on at their head: the position they had is not in the ring; what is missing "
-                 "is shown as unaccounted",
-                 describe(), resynced);
+    spdlog::warn(
+        "{}: {} lanes go on at their head: the position they had is not in the ring; what is missing "
+        "is shown as unaccounted",
+        describe(), resynced);
   }
 }
 
@@ -137,9 +136,7 @@ std::string Session::describe() const {
                      segment_->name());
 }
 
-void Session::settled(std::uint32_t lane, std::uint64_t position) {
-  segment_->publish_settled(lane, position);
-}
+void Session::settled(std::uint32_t lane, std::uint64_t position) { segment_->publish_settled(lane, position); }
 
 void Session::look_after() {
   segment_->beat(shm::monotonic_ns());
@@ -204,9 +201,7 @@ PassResult Session::take_pass(Pass& pass) {
   return result;
 }
 
-bool Session::can_collect() const {
-  return !gone_ && !aftermath_done_ && !evict_ && segment_->readable();
-}
+bool Session::can_collect() const { return !gone_ && !aftermath_done_ && !evict_ && segment_->readable(); }
 
 PassResult Session::collect_if_due(Pass& pass, std::chrono::steady_clock::time_point now) {
   if (now < metrics_->next()) return {};
@@ -279,13 +274,13 @@ PassResult Session::drain_carefully(Pass& pass) {
     while (records.next(record)) {
       if (record.position >= careful_until_[work.lane]) break;
       const Origin origin{work.lane, record.position};
-      const bool poison = trouble_.careful && trouble_.lane == work.lane &&
-                          trouble_.position == record.position && trouble_.deaths >= kPoisonDeaths;
+      const bool poison = trouble_.careful && trouble_.lane == work.lane && trouble_.position == record.position &&
+                          trouble_.deaths >= kPoisonDeaths;
       if (poison) {
         static_cast<void>(pass.begin(process_));
         drop_record(pass, record, DropReason::poison);
-        spdlog::error("{}: the record at {} of lane {} ended an agent {} times; it is skipped and booked",
-                      describe(), record.position, work.lane, trouble_.deaths);
+        spdlog::error("{}: the record at {} of lane {} ended an agent {} times; it is skipped and booked", describe(),
+                      record.position, work.lane, trouble_.deaths);
       } else {
         static_cast<void>(pass.begin_careful(process_, origin));
         if (take(pass, record, origin) != AppendStatus::appended) {
@@ -318,15 +313,12 @@ AppendStatus Session::take(Pass& pass, const shm::RecordRef& record, Origin orig
   AppendStatus status = AppendStatus::appended;
   switch (decoded.kind) {
     case Decoded::Kind::span:
-      status = decoded.parts != 0 || decoded.was_started
-                   ? parts_->park(pass, decoded, record, origin, pass_number_)
-                   : writer_->append(pass, decoded, origin);
+      status = decoded.parts != 0 || decoded.was_started ? parts_->park(pass, decoded, record, origin, pass_number_)
+                                                         : writer_->append(pass, decoded, origin);
       break;
     case Decoded::Kind::log: status = writer_->append(pass, decoded, origin); break;
     case Decoded::Kind::part:
-    case Decoded::Kind::span_start:
-      status = parts_->park(pass, decoded, record, origin, pass_number_);
-      break;
+    case Decoded::Kind::span_start: status = parts_->park(pass, decoded, record, origin, pass_number_); break;
     case Decoded::Kind::other: pass.add_word(process_, ProcessWord::other_records, 1); break;
     case Decoded::Kind::bad: drop_record(pass, record, DropReason::corrupt); return status;
   }
@@ -359,8 +351,7 @@ void Session::book_counters(Pass& pass) {
     std::uint64_t published = now.written[i];
     if (seen_[i] > published && seen_[i] - published <= segment_->lane_count()) published = seen_[i];
     const std::uint64_t written = published + lane_full + unlaned;
-    const std::uint64_t before = counters_.written[i] + counters_.dropped_of(lane) +
-                                 counters_.unlaned_of(lane);
+    const std::uint64_t before = counters_.written[i] + counters_.dropped_of(lane) + counters_.unlaned_of(lane);
     if (written == before) continue;
     if (pass.empty() && !pass.begin(process_)) commit(pass);
     pass.set_written(process_, signal, written);
@@ -383,8 +374,7 @@ void Session::book_lost(Pass& pass, DropReason reason) {
     const std::uint64_t lost = counters_.written[i] - seen_[i];
     pass.drop(process_, signal, reason, lost);
     seen_[i] += lost;
-    spdlog::warn("{}: {} {} records given up: {}", describe(), lost, signal_name(signal),
-                 drop_reason_name(reason));
+    spdlog::warn("{}: {} {} records given up: {}", describe(), lost, signal_name(signal), drop_reason_name(reason));
   }
   lost_booked_ = true;
 }
@@ -409,8 +399,7 @@ PassResult Session::join_parts(Pass& pass) {
 
 void Session::try_to_go() {
   const Ledger ledger = hold_.ledger(process_);
-  const bool settled =
-      std::all_of(ledger.begin(), ledger.end(), [](const SignalLedger& row) { return row.held == 0; });
+  const bool settled = std::all_of(ledger.begin(), ledger.end(), [](const SignalLedger& row) { return row.held == 0; });
   if (!settled && !evict_) return;
   // In this order: a hold that still names the process after its file is gone is put right by the next
   // agent, or by Orphans when the rest is settled; a file without its process would have its open spans

@@ -48,8 +48,8 @@ struct WorkerMemory {
 
 struct PassResult {
   std::uint64_t records = 0;
-  bool more = false;  // something is left that the next pass can take at once
-  bool full = false;  // the hold has no room: close and send before the next pass
+  bool more = false;                   // something is left that the next pass can take at once
+  bool full = false;                   // the hold has no room: close and send before the next pass
   std::uint64_t fullest_permille = 0;  // of the fullest lane's ring, as this pass found it
 };
 
@@ -82,9 +82,7 @@ class Session final : public SettledSink {
   // A dead process's segment has to go, for want of memory: what was not drained from it is booked.
   void evict() { evict_ = true; }
   // What the application waits for, while it can be read. Answered by the worker, which closes the batches.
-  [[nodiscard]] Flushes* flushes() {
-    return gone_ || segment_->dead() || !segment_->readable() ? nullptr : &*flushes_;
-  }
+  [[nodiscard]] Flushes* flushes() { return gone_ || segment_->dead() || !segment_->readable() ? nullptr : &*flushes_; }
   // A clean stop of the agent: the application is told that nobody drains.
   void leave();
 
@@ -138,10 +136,10 @@ class Session final : public SettledSink {
   std::uint64_t pass_number_ = 1;
   std::uint64_t complete_passes_ = 0;  // every pass before it read all lanes to their heads
   std::uint64_t observed_ns_ = 0;
-  shm::CounterSums counters_;           // as booked last
+  shm::CounterSums counters_;            // as booked last
   std::array<std::uint64_t, 2> seen_{};  // traces, logs: taken from lanes, all agents together
   DrainTrouble trouble_;
-  std::vector<std::uint64_t> careful_until_;  // heads up to which one record a time is read
+  std::vector<std::uint64_t> careful_until_;                    // heads up to which one record a time is read
   std::vector<std::pair<std::uint32_t, std::uint64_t>> moved_;  // lanes of the pass under way
   bool evict_ = false;
   bool lost_booked_ = false;

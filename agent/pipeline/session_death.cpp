@@ -67,8 +67,8 @@ PassResult Session::report_open_spans(Pass& pass) {
       if (!pass.begin(process_)) commit(pass);
       if (decoded.kind != Decoded::Kind::span) break;
       const std::vector<BatchId> chains = parts_->take_parts(key);
-      const AppendStatus status = chains.empty() ? writer_->append(pass, decoded, Origin{})
-                                                 : writer_->join(pass, decoded, chains);
+      const AppendStatus status =
+          chains.empty() ? writer_->append(pass, decoded, Origin{}) : writer_->join(pass, decoded, chains);
       if (status == AppendStatus::cap) {
         parts_->give_back(key, chains);
         commit(pass);
@@ -103,8 +103,7 @@ PassResult Session::report_starts(Pass& pass) {
   while (!parts_->starts().empty()) {
     const auto [key, start] = *parts_->starts().begin();
     const std::vector<shm::Bytes> parts = parts_->parts_of(key);
-    const Decoded decoded =
-        decoder_.decode_span_start(parts_->raw(start), parts, decoder_.last_time_ns(), crash);
+    const Decoded decoded = decoder_.decode_span_start(parts_->raw(start), parts, decoder_.last_time_ns(), crash);
     if (!pass.begin(process_)) commit(pass);
     std::vector<BatchId> chains = parts_->take_parts(key);
     chains.push_back(start);

@@ -97,9 +97,10 @@ void SessionMetrics::take_baseline() {
   }
   lost_ = true;
   baseline_ = Baseline::lost(shm::realtime_ns());
-  spdlog::warn("{}: what was collected of its metrics is not known any more; its deltas start anew, so that nothing "
-               "is sent twice, and what it counted since the last collection is missing from them",
-               who_);
+  spdlog::warn(
+      "{}: what was collected of its metrics is not known any more; its deltas start anew, so that nothing "
+      "is sent twice, and what it counted since the last collection is missing from them",
+      who_);
 }
 
 void SessionMetrics::collected_at(Time now) {
@@ -128,10 +129,12 @@ void SessionMetrics::say_left_out(const CollectCounts& counts) {
     spdlog::warn("{}: {} of its metric series make no sense and are left out, the last because {}", who_,
                  collector_.series().skipped(), collector_.series().why_skipped());
   }
-  if ((counts.oversize != 0 || counts.not_finite != 0 || counts.saturated != 0) && !std::exchange(left_out_said_, true)) {
-    spdlog::warn("{}: of its metric points {} are left out because they are larger than a message may be, {} because "
-                 "they are no numbers; {} are sent as the largest int64, which they are beyond",
-                 who_, counts.oversize, counts.not_finite, counts.saturated);
+  if ((counts.oversize != 0 || counts.not_finite != 0 || counts.saturated != 0) &&
+      !std::exchange(left_out_said_, true)) {
+    spdlog::warn(
+        "{}: of its metric points {} are left out because they are larger than a message may be, {} because "
+        "they are no numbers; {} are sent as the largest int64, which they are beyond",
+        who_, counts.oversize, counts.not_finite, counts.saturated);
   }
 }
 
@@ -164,8 +167,7 @@ CollectStatus SessionMetrics::collect(Pass& pass, bool last) {
     part.process.next = process_baseline_;
     otlp::BackwardWriter writer(buffer_.data(), buffer_.size());
     if (sample) {
-      part.process =
-          encode_process_points(writer, *sample, process_baseline_, settings_.preference, options.time_ns);
+      part.process = encode_process_points(writer, *sample, process_baseline_, settings_.preference, options.time_ns);
     }
     part.last = last && next.done();
     const AppendStatus status = part.empty() ? AppendStatus::appended : commit(pass, part);
@@ -174,9 +176,10 @@ CollectStatus SessionMetrics::collect(Pass& pass, bool last) {
       continue;
     }
     if (status == AppendStatus::oversize && !std::exchange(oversize_said_, true)) {
-      spdlog::warn("{}: its metrics do not fit in the hold and are not collected; give the agent a larger one "
-                   "(--hold-size)",
-                   who_);
+      spdlog::warn(
+          "{}: its metrics do not fit in the hold and are not collected; give the agent a larger one "
+          "(--hold-size)",
+          who_);
     }
     if (status != AppendStatus::appended) return CollectStatus::full;
     cursor = next;

@@ -50,8 +50,8 @@ void SpanParts::take_up(const BatchInfo& parked) {
   }
 }
 
-AppendStatus SpanParts::park(Pass& pass, const Decoded& decoded, const shm::RecordRef& record,
-                             Origin origin, std::uint64_t pass_number) {
+AppendStatus SpanParts::park(Pass& pass, const Decoded& decoded, const shm::RecordRef& record, Origin origin,
+                             std::uint64_t pass_number) {
   const std::uint64_t key = key_of(decoded.span_id);
   const bool is_span = decoded.kind == Decoded::Kind::span;
   const std::uint32_t counted = is_span ? 1 : 0;
@@ -90,8 +90,8 @@ bool SpanParts::evict_oldest_part(Pass& pass) {
   while (!part_order_.empty()) {
     const auto [key, chain] = part_order_.front();
     const auto found = parts_.find(key);
-    const bool here = found != parts_.end() &&
-                      std::find(found->second.begin(), found->second.end(), chain) != found->second.end();
+    const bool here =
+        found != parts_.end() && std::find(found->second.begin(), found->second.end(), chain) != found->second.end();
     if (!here) {  // joined meanwhile
       part_order_.pop_front();
       continue;
@@ -118,12 +118,11 @@ AppendStatus SpanParts::join_ready(Pass& pass, std::uint64_t complete_before, st
     if (const auto start = starts_.find(span.span_key); start != starts_.end()) {
       chains.push_back(start->second);
     }
-    AppendStatus status = joined.kind == Decoded::Kind::span ? writer_.join(pass, joined, chains)
-                                                             : AppendStatus::oversize;
+    AppendStatus status =
+        joined.kind == Decoded::Kind::span ? writer_.join(pass, joined, chains) : AppendStatus::oversize;
     copies_.clear();
     if (status == AppendStatus::oversize) {
-      const DropReason why =
-          joined.kind == Decoded::Kind::span ? DropReason::oversize : DropReason::corrupt;
+      const DropReason why = joined.kind == Decoded::Kind::span ? DropReason::oversize : DropReason::corrupt;
       status = pass.discard(span.chain, why) ? AppendStatus::appended : AppendStatus::cap;
       // Its parts and start go with discard_rest(), or give way to newer ones.
     }

@@ -17,8 +17,7 @@ namespace tailrace::agent {
 class ViewerProcess {
  public:
   // `program` is the tailrace executable itself. Ports: 0 = any free one.
-  static Result<ViewerProcess> start(const std::string& program, std::uint16_t otlp_port,
-                                     std::uint16_t http_port);
+  static Result<ViewerProcess> start(const std::string& program, std::uint16_t otlp_port, std::uint16_t http_port);
 
   [[nodiscard]] const std::string& otlp() const { return otlp_; }  // 127.0.0.1:PORT
   [[nodiscard]] const std::string& page() const { return page_; }  // http://127.0.0.1:PORT/

@@ -51,8 +51,8 @@ Status close_batch(Hold& hold, const BatchInfo& batch) {
   const otlp::BatchLayout layout = layout_of(batch.note);
   const std::optional<otlp::BatchLengths> lengths = otlp::batch_lengths(layout, batch.bytes);
   if (!lengths) {
-    return Error{ErrorCode::kInternal, fmt::format("a batch of {} bytes is shorter than its head of {}",
-                                                   batch.bytes, layout.head_bytes)};
+    return Error{ErrorCode::kInternal,
+                 fmt::format("a batch of {} bytes is shorter than its head of {}", batch.bytes, layout.head_bytes)};
   }
   const auto outer = otlp::length_bytes(lengths->outer);
   const auto inner = otlp::length_bytes(lengths->inner);
@@ -62,10 +62,13 @@ Status close_batch(Hold& hold, const BatchInfo& batch) {
   return hold.close(batch.id, patches);
 }
 
-Worker::Worker(Hold& hold, const AgentOptions& options, std::uint32_t thread, TapHub& taps,
-               Deliver deliver)
-    : hold_(hold), options_(options), thread_number_(thread), deliver_(std::move(deliver)),
-      memory_(taps), pass_(hold, kChainsOfPass) {}
+Worker::Worker(Hold& hold, const AgentOptions& options, std::uint32_t thread, TapHub& taps, Deliver deliver)
+    : hold_(hold),
+      options_(options),
+      thread_number_(thread),
+      deliver_(std::move(deliver)),
+      memory_(taps),
+      pass_(hold, kChainsOfPass) {}
 
 Worker::~Worker() {
   if (thread_.joinable()) finish(steady_clock::now());
@@ -253,8 +256,8 @@ void Worker::close_for_flushes() {
     const bool all = flushes->wants_closed(shm::FlushKind::all);
     if (!all && !flushes->wants_closed(shm::FlushKind::critical)) continue;
     std::erase_if(open_, [&](const BatchInfo& batch) {
-      const bool wanted = batch.key.process == session->process() &&
-                          (all || queue_of(batch.key.priority) == QueueClass::critical);
+      const bool wanted =
+          batch.key.process == session->process() && (all || queue_of(batch.key.priority) == QueueClass::critical);
       if (wanted) close(batch);
       return wanted;
     });
@@ -286,8 +289,7 @@ void Worker::close(const BatchInfo& batch) {
 
 std::uint64_t Worker::due_ns(const BatchInfo& batch) const {
   const auto session = by_process_.find(batch.key.process);
-  const BatchLimits& limits =
-      session != by_process_.end() ? session->second->limits(batch.key.signal) : options_.batch;
+  const BatchLimits& limits = session != by_process_.end() ? session->second->limits(batch.key.signal) : options_.batch;
   if (batch.bytes >= limits.bytes || batch.records >= limits.records) return 0;
   const nanoseconds linger = limits.linger[static_cast<std::size_t>(queue_of(batch.key.priority))];
   return batch.opened_ns + static_cast<std::uint64_t>(linger.count());

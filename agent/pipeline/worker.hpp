@@ -36,8 +36,7 @@ class Worker {
   using Deliver = std::function<void(const WaitingBatch&)>;
 
   // `thread` is this worker's heartbeat in the hold.
-  Worker(Hold& hold, const AgentOptions& options, std::uint32_t thread, TapHub& taps,
-         Deliver deliver);
+  Worker(Hold& hold, const AgentOptions& options, std::uint32_t thread, TapHub& taps, Deliver deliver);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

@@ -27,8 +27,7 @@ namespace {
 constexpr std::size_t kPrintAtBytes = 32 * 1024;
 
 Error no_agent(const std::string& path) {
-  return Error{ErrorCode::kUnavailable,
-               fmt::format("no agent answers at {}: start one with `tailrace agent`", path)};
+  return Error{ErrorCode::kUnavailable, fmt::format("no agent answers at {}: start one with `tailrace agent`", path)};
 }
 
 Result<UniqueFd> connect_to(const std::string& path) {
@@ -43,8 +42,7 @@ Result<UniqueFd> connect_to(const std::string& path) {
   place.copy(address.sun_path, place.size());
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
   if (errno == EACCES || errno == EPERM) {
-    return Error{ErrorCode::kPermissionDenied,
-                 fmt::format("{}: only the agent's user and root may tap", path)};
+    return Error{ErrorCode::kPermissionDenied, fmt::format("{}: only the agent's user and root may tap", path)};
   }
   return no_agent(path);
 }

@@ -78,7 +78,7 @@ Result<std::uint64_t> parse_duration(std::string_view text) {
     std::string_view name;
     double ns;
   };
-  constexpr std::array kUnits{Unit{"ns", 1.0}, Unit{"us", 1e3},     Unit{"µs", 1e3}, Unit{"ms", 1e6},
+  constexpr std::array kUnits{Unit{"ns", 1.0}, Unit{"us", 1e3},   Unit{"µs", 1e3},  Unit{"ms", 1e6},
                               Unit{"s", 1e9},  Unit{"min", 60e9}, Unit{"h", 3600e9}};
   const std::string copy(text);
   char* end = nullptr;

@@ -28,9 +28,7 @@ std::string_view clip(std::string_view text, std::size_t limit) {
   return text.substr(0, end);
 }
 
-bool is_text(otlp::Value::Type type) {
-  return type == otlp::Value::Type::string || type == otlp::Value::Type::bytes;
-}
+bool is_text(otlp::Value::Type type) { return type == otlp::Value::Type::string || type == otlp::Value::Type::bytes; }
 
 }  // namespace
 
@@ -92,8 +90,7 @@ TapLine::TapLine(std::string_view service, const otlp::SpanView& span)
       signal(static_cast<std::uint8_t>(Signal::traces)),
       status(span.status_code) {
   for (const otlp::KeyValue& attribute : span.attributes) {
-    if (attribute.key == kIncomplete && attribute.value.type == otlp::Value::Type::boolean &&
-        attribute.value.boolean) {
+    if (attribute.key == kIncomplete && attribute.value.type == otlp::Value::Type::boolean && attribute.value.boolean) {
       flags |= kUnfinished;
     }
   }

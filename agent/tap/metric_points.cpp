@@ -9,12 +9,12 @@
 namespace tailrace::agent {
 namespace {
 
+using otlp::KeyValue;
+using otlp::Value;
 using protozero::data_view;
 using protozero::pbf_reader;
 using protozero::pbf_wire_type;
 using protozero::tag_and_type;
-using otlp::KeyValue;
-using otlp::Value;
 
 constexpr auto kBytes = pbf_wire_type::length_delimited;
 constexpr auto kVarint = pbf_wire_type::varint;

@@ -53,9 +53,9 @@ void refuse(int fd, const std::string& sentence) {
 struct Client {
   UniqueFd fd;
   pid_t pid = 0;
-  Clock::time_point since;       // it connected; later: it took a packet
-  std::shared_ptr<Tap> tap;      // none before its request came
-  std::vector<TapLine> unsent;   // at most kBurst
+  Clock::time_point since;      // it connected; later: it took a packet
+  std::shared_ptr<Tap> tap;     // none before its request came
+  std::vector<TapLine> unsent;  // at most kBurst
   std::uint64_t sent = 0;
   std::uint64_t told_left_out = 0;
   Clock::time_point told_at;
@@ -152,8 +152,8 @@ class TapServer::Impl {
       socklen_t size = sizeof peer;
       if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
           (peer.uid != ::geteuid() && peer.uid != 0)) {
-        refuse(fd.get(), fmt::format("only the agent's user ({}) and root may tap, and you are uid {}", ::geteuid(),
-                                     peer.uid));
+        refuse(fd.get(),
+               fmt::format("only the agent's user ({}) and root may tap, and you are uid {}", ::geteuid(), peer.uid));
         continue;
       }
       if (clients_.size() >= limits_.clients) {

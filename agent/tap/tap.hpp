@@ -73,7 +73,8 @@ class TapPoint {
   void refresh() {
     if (watched()) book_left_out();
     // Relaxed: the list itself is read under its mutex.
-    if (hub_.changes_.load(std::memory_order_relaxed) != seen_) [[unlikely]] look_again();
+    if (hub_.changes_.load(std::memory_order_relaxed) != seen_) [[unlikely]]
+      look_again();
   }
   [[nodiscard]] bool watched() const { return !taps_.empty(); }
 

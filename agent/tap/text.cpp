@@ -251,7 +251,8 @@ std::string TapText::columns(const TapLine& line) {
 std::string TapText::left_out(std::uint64_t more, std::uint64_t all) const {
   if (json_) return dump(Json{{"left_out", more}, {"left_out_in_all", all}});
   return in_colour(kYellow, fmt::format("… {} {} left out: more passed than a tap carries", more,
-                                        more == 1 ? "line" : "lines")) + "\n";
+                                        more == 1 ? "line" : "lines")) +
+         "\n";
 }
 
 }  // namespace tailrace::agent

@@ -62,8 +62,7 @@ int try_to_bind(const std::string& address, int port) noexcept {
   const int yes = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
   int problem = 0;
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&storage), length) != 0 ||
-      ::listen(fd, 1) != 0) {
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&storage), length) != 0 || ::listen(fd, 1) != 0) {
     problem = errno;
   }
   ::close(fd);
@@ -80,12 +79,10 @@ Result<std::string> loopback_address(std::string_view address) {
   if (is_loopback_4(numeric) || is_loopback_6(numeric)) {
     return numeric;
   }
-  return Error{
-      ErrorCode::kInvalidArgument,
-      fmt::format(
-          "address {}: the viewer listens on loopback only, because its page has no password; "
-          "use 127.0.0.1 or ::1, and a tunnel (ssh -L) to see it from elsewhere",
-          address)};
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("address {}: the viewer listens on loopback only, because its page has no password; "
+                           "use 127.0.0.1 or ::1, and a tunnel (ssh -L) to see it from elsewhere",
+                           address)};
 }
 
 std::string authority(std::string_view address, int port) {
@@ -116,35 +113,30 @@ bool is_loopback_host(std::string_view host) noexcept {
     return false;
   }
   std::string lower(name.size(), '\0');
-  std::transform(name.begin(), name.end(), lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
+  std::transform(name.begin(), name.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   if (name.front() == '[') {
     return is_loopback_6(std::string(without_brackets(lower)));
   }
   return lower == "localhost" || is_loopback_4(lower);
 }
 
-Error explain_bind_failure(std::string_view what, std::string_view option,
-                           const std::string& address, int port) {
+Error explain_bind_failure(std::string_view what, std::string_view option, const std::string& address, int port) {
   const int problem = try_to_bind(address, port);
   const std::string place = authority(address, port);
   if (problem == EADDRINUSE) {
     return {ErrorCode::kAlreadyExists,
-            fmt::format(
-                "{} port {} is in use by another program (perhaps another viewer or a Collector); "
-                "stop it, or choose another port with {} N ({} 0 takes any free one)",
-                what, place, option, option)};
+            fmt::format("{} port {} is in use by another program (perhaps another viewer or a Collector); "
+                        "stop it, or choose another port with {} N ({} 0 takes any free one)",
+                        what, place, option, option)};
   }
   if (problem == EACCES || problem == EPERM) {
     return {
         ErrorCode::kPermissionDenied,
-        fmt::format("{} port {} may not be opened by this user; choose one above 1023 with {} N",
-                    what, place, option)};
+        fmt::format("{} port {} may not be opened by this user; choose one above 1023 with {} N", what, place, option)};
   }
-  return {ErrorCode::kSystem,
-          fmt::format("{} port {} cannot be opened: {}; choose another with {} N", what, place,
-                      problem == 0 ? "it was taken a moment ago" : std::strerror(problem), option)};
+  return {ErrorCode::kSystem, fmt::format("{} port {} cannot be opened: {}; choose another with {} N", what, place,
+                                          problem == 0 ? "it was taken a moment ago" : std::strerror(problem), option)};
 }
 
 }  // namespace tailrace::agent::viewer

@@ -24,8 +24,8 @@ namespace tailrace::agent::viewer {
 [[nodiscard]] bool is_loopback_host(std::string_view host_header) noexcept;
 
 // Why a port could not be had, found by trying it once more, and what to do about it.
-[[nodiscard]] Error explain_bind_failure(std::string_view what, std::string_view option,
-                                         const std::string& address, int port);
+[[nodiscard]] Error explain_bind_failure(std::string_view what, std::string_view option, const std::string& address,
+                                         int port);
 
 }  // namespace tailrace::agent::viewer
 

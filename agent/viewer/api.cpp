@@ -28,8 +28,7 @@ const char* status_name(StatusCode status) noexcept {
 }
 
 const char* kind_name(std::uint8_t kind) noexcept {
-  static constexpr std::array kNames{"unspecified", "internal", "server",
-                                     "client",      "producer", "consumer"};
+  static constexpr std::array kNames{"unspecified", "internal", "server", "client", "producer", "consumer"};
   return kind < kNames.size() ? kNames[kind] : kNames[0];
 }
 
@@ -38,9 +37,7 @@ std::string id_text(const Id& id) {
   return is_none(id) ? std::string() : to_hex(id);
 }
 
-std::string nano_text(std::uint64_t ns) {
-  return fmt::format("{}", ns);
-}
+std::string nano_text(std::uint64_t ns) { return fmt::format("{}", ns); }
 
 std::uint64_t duration_ns(std::uint64_t start_ns, std::uint64_t end_ns) noexcept {
   return end_ns > start_ns ? end_ns - start_ns : 0;
@@ -161,8 +158,7 @@ Json json_of(const MetricRow& row) {
 }  // namespace
 
 std::size_t resident_bytes() {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/proc/self/statm", "re"),
-                                                             &std::fclose);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/proc/self/statm", "re"), &std::fclose);
   unsigned long total = 0;
   unsigned long resident = 0;
   if (file == nullptr || std::fscanf(file.get(), "%lu %lu", &total, &resident) != 2) {
@@ -193,21 +189,19 @@ std::string status_json(const ViewerState& state) {
 }
 
 std::string traces_json(const Store& store, std::size_t limit) {
-  return fmt::format(
-      "{{\"traces\":{}}}",
-      array_of(store.recent_traces(limit), [](const TraceRow& row) { return json_of(row); }));
+  return fmt::format("{{\"traces\":{}}}",
+                     array_of(store.recent_traces(limit), [](const TraceRow& row) { return json_of(row); }));
 }
 
 std::string trace_json(const Store& store, const TraceId& id) {
   const TraceSpans trace = store.spans_of(id, kMaxRows, kMaxAnswerBytes);
   return fmt::format("{{\"trace_id\":\"{}\",\"spans\":{},\"more\":{}}}", to_hex(id),
-                     array_of(trace.spans, [](const SpanRow& row) { return json_of(row); }),
-                     trace.more);
+                     array_of(trace.spans, [](const SpanRow& row) { return json_of(row); }), trace.more);
 }
 
 std::string metrics_json(const Store& store, std::size_t limit) {
-  return fmt::format("{{\"metrics\":{}}}",
-                     array_of(store.latest_metrics(limit, kMaxAnswerBytes), [](const MetricRow& row) { return json_of(row); }));
+  return fmt::format("{{\"metrics\":{}}}", array_of(store.latest_metrics(limit, kMaxAnswerBytes),
+                                                    [](const MetricRow& row) { return json_of(row); }));
 }
 
 std::string logs_json(const Store& store, std::size_t limit, const TraceId* trace) {

@@ -7,9 +7,7 @@
 namespace tailrace::agent::viewer {
 namespace {
 
-constexpr std::size_t round_up_to_8(std::size_t bytes) {
-  return (bytes + 7) & ~std::size_t{7};
-}
+constexpr std::size_t round_up_to_8(std::size_t bytes) { return (bytes + 7) & ~std::size_t{7}; }
 
 }  // namespace
 
@@ -24,8 +22,7 @@ const ChunkLog::Chunk& ChunkLog::chunk_of(Position position) const noexcept {
 }
 
 bool ChunkLog::needs_chunk(std::size_t record_bytes) const noexcept {
-  return chunks_.empty() ||
-         kChunkBytes - chunks_.back().used < sizeof(Frame) + round_up_to_8(record_bytes);
+  return chunks_.empty() || kChunkBytes - chunks_.back().used < sizeof(Frame) + round_up_to_8(record_bytes);
 }
 
 char* ChunkLog::append(std::size_t record_bytes, Position& position) {
@@ -71,8 +68,7 @@ ChunkLog::Position ChunkLog::previous(Position position) const noexcept {
   if (chunk == first_chunk_) {
     return kNoPosition;
   }
-  return (chunk - 1) * kChunkBytes +
-         chunks_[static_cast<std::size_t>(chunk - 1 - first_chunk_)].last;
+  return (chunk - 1) * kChunkBytes + chunks_[static_cast<std::size_t>(chunk - 1 - first_chunk_)].last;
 }
 
 }  // namespace tailrace::agent::viewer

@@ -49,9 +49,7 @@ class ChunkLog {
   [[nodiscard]] bool empty() const noexcept { return chunks_.empty(); }
   // Everything before it has been dropped.
   [[nodiscard]] Position begin() const noexcept { return first_chunk_ * kChunkBytes; }
-  [[nodiscard]] bool holds(Position position) const noexcept {
-    return position != kNoPosition && position >= begin();
-  }
+  [[nodiscard]] bool holds(Position position) const noexcept { return position != kNoPosition && position >= begin(); }
 
   [[nodiscard]] const char* at(Position position) const noexcept;
   [[nodiscard]] Position newest() const noexcept;                     // kNoPosition when empty

@@ -41,20 +41,16 @@ bool read_limit(const httplib::Request& request, httplib::Response& response, st
   }
   const std::string text = request.get_param_value("limit");
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), limit);
-  if (problem != std::errc() || end != text.data() + text.size() || limit == 0 ||
-      limit > kMaxRows) {
-    answer_text(response, kBadRequest,
-                fmt::format("limit must be a number from 1 to {}", kMaxRows));
+  if (problem != std::errc() || end != text.data() + text.size() || limit == 0 || limit > kMaxRows) {
+    answer_text(response, kBadRequest, fmt::format("limit must be a number from 1 to {}", kMaxRows));
     return false;
   }
   return true;
 }
 
-bool read_trace_id(const httplib::Request& request, httplib::Response& response, const char* name,
-                   TraceId& id) {
+bool read_trace_id(const httplib::Request& request, httplib::Response& response, const char* name, TraceId& id) {
   if (!from_hex(request.get_param_value(name), id)) {
-    answer_text(response, kBadRequest,
-                fmt::format("{} must be a trace id, 32 hexadecimal digits", name));
+    answer_text(response, kBadRequest, fmt::format("{} must be a trace id, 32 hexadecimal digits", name));
     return false;
   }
   return true;
@@ -83,14 +79,10 @@ class HttpServer::Impl {
                                  {"Cross-Origin-Opener-Policy", "same-origin"},
                                  {"Cache-Control", "no-store"}});
     server_.set_pre_routing_handler(
-        [](const httplib::Request& request, httplib::Response& response) {
-          return check_host(request, response);
-        });
-    server_.set_exception_handler(
-        [](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
-          answer_text(response, 500,
-                      "the viewer could not make this answer; try again with a smaller limit");
-        });
+        [](const httplib::Request& request, httplib::Response& response) { return check_host(request, response); });
+    server_.set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
+      answer_text(response, 500, "the viewer could not make this answer; try again with a smaller limit");
+    });
     server_.set_error_handler([](const httplib::Request&, httplib::Response& response) {
       if (response.body.empty()) {
         answer_text(response, response.status, "no such page; see / and /api/status");
@@ -101,9 +93,7 @@ class HttpServer::Impl {
   }
 
   Status start(const std::string& address, int port) {
-    port_ = port == 0                             ? server_.bind_to_any_port(address)
-            : server_.bind_to_port(address, port) ? port
-                                                  : -1;
+    port_ = port == 0 ? server_.bind_to_any_port(address) : server_.bind_to_port(address, port) ? port : -1;
     if (port_ <= 0) {
       return explain_bind_failure("page", "--http-port", address, port);
     }
@@ -124,10 +114,8 @@ class HttpServer::Impl {
   [[nodiscard]] int port() const noexcept { return port_; }
 
  private:
-  static httplib::Server::HandlerResponse check_host(const httplib::Request& request,
-                                                     httplib::Response& response) {
-    if (request.get_header_value_count("Host") == 1 &&
-        is_loopback_host(request.get_header_value("Host"))) {
+  static httplib::Server::HandlerResponse check_host(const httplib::Request& request, httplib::Response& response) {
+    if (request.get_header_value_count("Host") == 1 && is_loopback_host(request.get_header_value("Host"))) {
       return httplib::Server::HandlerResponse::Unhandled;
     }
     answer_text(response, kForbidden,
@@ -163,13 +151,12 @@ class HttpServer::Impl {
     server_.Get("/api/status", [this](const httplib::Request&, httplib::Response& response) {
       response.set_content(status_json(state_of_()), "application/json");
     });
-    server_.Get("/api/traces",
-                [this](const httplib::Request& request, httplib::Response& response) {
-                  std::size_t limit = 0;
-                  if (read_limit(request, response, limit)) {
-                    response.set_content(traces_json(store_, limit), "application/json");
-                  }
-                });
+    server_.Get("/api/traces", [this](const httplib::Request& request, httplib::Response& response) {
+      std::size_t limit = 0;
+      if (read_limit(request, response, limit)) {
+        response.set_content(traces_json(store_, limit), "application/json");
+      }
+    });
     server_.Get("/api/trace", [this](const httplib::Request& request, httplib::Response& response) {
       TraceId id{};
       if (read_trace_id(request, response, "id", id)) {
@@ -186,10 +173,8 @@ class HttpServer::Impl {
       std::size_t limit = 0;
       TraceId id{};
       const bool of_trace = request.has_param("trace_id");
-      if (read_limit(request, response, limit) &&
-          (!of_trace || read_trace_id(request, response, "trace_id", id))) {
-        response.set_content(logs_json(store_, limit, of_trace ? &id : nullptr),
-                             "application/json");
+      if (read_limit(request, response, limit) && (!of_trace || read_trace_id(request, response, "trace_id", id))) {
+        response.set_content(logs_json(store_, limit, of_trace ? &id : nullptr), "application/json");
       }
     });
   }
@@ -202,12 +187,10 @@ class HttpServer::Impl {
 };
 
 HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-HttpServer::~HttpServer() {
-  stop();
-}
+HttpServer::~HttpServer() { stop(); }
 
-Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address, int port,
-                                                      const Store& store, StateOf state_of) {
+Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address, int port, const Store& store,
+                                                      StateOf state_of) {
   auto impl = std::make_unique<Impl>(store, std::move(state_of));
   if (Status status = impl->start(address, port); !status) {
     return std::move(status).error();
@@ -215,11 +198,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }
 
-int HttpServer::port() const noexcept {
-  return impl_->port();
-}
-void HttpServer::stop() {
-  impl_->stop();
-}
+int HttpServer::port() const noexcept { return impl_->port(); }
+void HttpServer::stop() { impl_->stop(); }
 
 }  // namespace tailrace::agent::viewer

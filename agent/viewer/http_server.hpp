@@ -25,9 +25,8 @@ class HttpServer {
  public:
   using StateOf = std::function<ViewerState()>;  // called by the answering threads
 
-  [[nodiscard]] static Result<std::unique_ptr<HttpServer>> start(const std::string& address,
-                                                                 int port, const Store& store,
-                                                                 StateOf state_of);
+  [[nodiscard]] static Result<std::unique_ptr<HttpServer>> start(const std::string& address, int port,
+                                                                 const Store& store, StateOf state_of);
   ~HttpServer();  // stop()
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;

@@ -34,8 +34,7 @@ class Inflater {
 Result<std::string> inflate_gzip(std::string_view bytes, std::size_t max_bytes) {
   Inflater inflater;
   if (!inflater.ready()) {
-    return Error{ErrorCode::kResourceExhausted,
-                 "no memory to inflate a request; send it again later"};
+    return Error{ErrorCode::kResourceExhausted, "no memory to inflate a request; send it again later"};
   }
   ::z_stream& stream = inflater.stream();
   std::string out;
@@ -44,9 +43,8 @@ Result<std::string> inflate_gzip(std::string_view bytes, std::size_t max_bytes) 
   for (;;) {
     if (used_out == out.size()) {
       if (out.size() > max_bytes) {
-        return Error{
-            ErrorCode::kResourceExhausted,
-            fmt::format("request inflates to more than {} bytes; send smaller batches", max_bytes)};
+        return Error{ErrorCode::kResourceExhausted,
+                     fmt::format("request inflates to more than {} bytes; send smaller batches", max_bytes)};
       }
       // One byte beyond the bound tells a request that just fits from one that does not.
       out.resize(std::min(std::max(kFirstBytes, out.size() * 2), max_bytes + 1));
@@ -66,14 +64,12 @@ Result<std::string> inflate_gzip(std::string_view bytes, std::size_t max_bytes) 
     const bool stuck = stream.avail_in == in && stream.avail_out == room;
     if ((answer != Z_OK && answer != Z_BUF_ERROR) || stuck) {
       return Error{ErrorCode::kCorrupt,
-                   fmt::format("request of {} bytes is not whole gzip; nothing of it was kept",
-                               bytes.size())};
+                   fmt::format("request of {} bytes is not whole gzip; nothing of it was kept", bytes.size())};
     }
   }
   if (used_out > max_bytes) {
-    return Error{
-        ErrorCode::kResourceExhausted,
-        fmt::format("request inflates to more than {} bytes; send smaller batches", max_bytes)};
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("request inflates to more than {} bytes; send smaller batches", max_bytes)};
   }
   out.resize(used_out);
   return out;

@@ -26,9 +26,7 @@ constexpr auto kFixed64 = pbf_wire_type::fixed64;
 
 constexpr std::string_view kUnknownService = "unknown_service";
 
-std::string_view as_text(data_view view) {
-  return {view.data(), view.size()};
-}
+std::string_view as_text(data_view view) { return {view.data(), view.size()}; }
 
 // An id of the wrong length is no id.
 template <typename Id>
@@ -119,9 +117,7 @@ class Detail {
 };
 
 // Where a reader stands: between fields, the first byte of the next one.
-const char* place_of(const pbf_reader& reader) {
-  return reader.data().data();
-}
+const char* place_of(const pbf_reader& reader) { return reader.data().data(); }
 
 StatusCode read_status(data_view message) {
   StatusCode code = StatusCode::kUnset;
@@ -156,8 +152,7 @@ NewSpan read_span(data_view message, Detail& detail) {
         const data_view attribute = reader.get_view();
         check_key_value(attribute, 0);
         const KeyValue pair = read_key_value(attribute);
-        span.unfinished =
-            span.unfinished || (pair.key == kUnfinishedAttribute && is_true(pair.value));
+        span.unfinished = span.unfinished || (pair.key == kUnfinishedAttribute && is_true(pair.value));
         break;
       }
       case tag_and_type(span_field::kEvents, kBytes):
@@ -166,9 +161,7 @@ NewSpan read_span(data_view message, Detail& detail) {
       case tag_and_type(span_field::kLinks, kBytes):
         each(reader.get_view(), 4, [](data_view attribute) { check_key_value(attribute, 0); });
         break;
-      case tag_and_type(span_field::kStatus, kBytes):
-        span.status = read_status(reader.get_view());
-        break;
+      case tag_and_type(span_field::kStatus, kBytes): span.status = read_status(reader.get_view()); break;
       case tag_and_type(span_field::kTraceState, kBytes):
       case tag_and_type(span_field::kDroppedAttributes, kVarint):
       case tag_and_type(span_field::kDroppedEvents, kVarint):
@@ -205,9 +198,7 @@ NewLog read_log(data_view message, Detail& detail, std::string& body) {
       case tag_and_type(9, kBytes): log.trace_id = as_id<TraceId>(reader.get_view()); continue;
       case tag_and_type(10, kBytes): log.span_id = as_id<SpanId>(reader.get_view()); continue;
       case tag_and_type(12, kBytes): log.event_name = as_text(reader.get_view()); continue;
-      case tag_and_type(log_field::kAttributes, kBytes):
-        check_key_value(reader.get_view(), 0);
-        break;
+      case tag_and_type(log_field::kAttributes, kBytes): check_key_value(reader.get_view(), 0); break;
       case tag_and_type(log_field::kDroppedAttributes, kVarint):
       case tag_and_type(log_field::kFlags, kFixed32): reader.skip(); break;
       default: reader.skip(); continue;
@@ -235,9 +226,8 @@ Result<ReadCounts> guarded(std::string_view signal, std::size_t bytes, Walk&& wa
   try {
     return walk();
   } catch (const std::exception& problem) {
-    return Error{ErrorCode::kCorrupt,
-                 fmt::format("{} request of {} bytes is not OTLP ({}); nothing of it was kept",
-                             signal, bytes, problem.what())};
+    return Error{ErrorCode::kCorrupt, fmt::format("{} request of {} bytes is not OTLP ({}); nothing of it was kept",
+                                                  signal, bytes, problem.what())};
   }
 }
 
@@ -278,9 +268,8 @@ void each_metric(std::string_view request, Visit&& visit) {
     const std::string_view service = service_of(resource_metrics);
     each(resource_metrics, 2, [&](data_view scope_metrics) {
       std::string_view scope_name;
-      each(scope_metrics, 1, [&](data_view scope) {
-        each(scope, 1, [&](data_view name) { scope_name = as_text(name); });
-      });
+      each(scope_metrics, 1,
+           [&](data_view scope) { each(scope, 1, [&](data_view name) { scope_name = as_text(name); }); });
       each(scope_metrics, 2, [&](data_view message) {
         read_metric(message, [&](NewMetric& metric) {
           metric.service = service;
@@ -292,9 +281,7 @@ void each_metric(std::string_view request, Visit&& visit) {
   });
 }
 
-bool is_valid(const NewSpan& span) {
-  return !is_none(span.trace_id) && !is_none(span.span_id);
-}
+bool is_valid(const NewSpan& span) { return !is_none(span.trace_id) && !is_none(span.span_id); }
 
 }  // namespace
 

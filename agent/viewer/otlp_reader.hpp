@@ -22,9 +22,8 @@ namespace tailrace::agent::viewer {
 
 // The numbers of the fields that `detail` of a stored span or log may hold.
 namespace span_field {
-inline constexpr unsigned kTraceState = 3, kAttributes = 9, kDroppedAttributes = 10, kEvents = 11,
-                          kDroppedEvents = 12, kLinks = 13, kDroppedLinks = 14, kStatus = 15,
-                          kFlags = 16;
+inline constexpr unsigned kTraceState = 3, kAttributes = 9, kDroppedAttributes = 10, kEvents = 11, kDroppedEvents = 12,
+                          kLinks = 13, kDroppedLinks = 14, kStatus = 15, kFlags = 16;
 }
 namespace log_field {
 inline constexpr unsigned kAttributes = 6, kDroppedAttributes = 7, kFlags = 8;

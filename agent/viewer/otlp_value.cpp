@@ -85,8 +85,7 @@ Json json_of_value(data_view value, int depth) {
       }
       case tag_and_type(7, kBytes): {
         const data_view bytes = reader.get_view();
-        json = "0x" +
-               to_hex(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
+        json = "0x" + to_hex(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
         break;
       }
       default: reader.skip();
@@ -175,8 +174,6 @@ std::string value_text(std::string_view value) {
   return json.is_string() ? json.get<std::string>() : dump_json(json);
 }
 
-std::string dump_json(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string dump_json(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 }  // namespace tailrace::agent::viewer

@@ -16,8 +16,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kShownValueBytes = 200;
 
-void put_counter(Out out, std::string_view label, std::uint64_t value, std::string_view note,
-                 bool warns = false) {
+void put_counter(Out out, std::string_view label, std::uint64_t value, std::string_view note, bool warns = false) {
   fmt::format_to(out, "<div class=\"counter{}\"><dt>{}</dt><dd>{}</dd><small>{}</small></div>\n",
                  warns && value > 0 ? " warns" : "", label, format_count(value), note);
 }
@@ -28,24 +27,22 @@ void put_counters(Out out, const ViewerState& state) {
   fmt::format_to(out, "<dl class=\"counters\">\n");
   put_counter(out, "Traces kept", state.store.traces_kept,
               fmt::format("{} dropped", format_count(state.store.traces_dropped)));
-  put_counter(out, "Spans received", spans.received,
-              fmt::format("{} kept", format_count(spans.kept)));
+  put_counter(out, "Spans received", spans.received, fmt::format("{} kept", format_count(spans.kept)));
   put_counter(out, "Logs received", logs.received, fmt::format("{} kept", format_count(logs.kept)));
   put_counter(out, "Metric points", state.store.metric_points,
               fmt::format("{} series kept", format_count(state.store.series_kept)));
+  put_counter(out, "Dropped by budget", spans.dropped + logs.dropped + state.store.series_dropped,
+              fmt::format("{} spans, {} logs, {} series", format_count(spans.dropped), format_count(logs.dropped),
+                          format_count(state.store.series_dropped)));
   put_counter(
-      out, "Dropped by budget", spans.dropped + logs.dropped + state.store.series_dropped,
-      fmt::format("{} spans, {} logs, {} series", format_count(spans.dropped), format_count(logs.dropped),
-                  format_count(state.store.series_dropped)));
-  put_counter(out, "Refused", spans.rejected + state.receiver.refused_requests,
-              fmt::format("{} spans, {} requests", format_count(spans.rejected),
-                          format_count(state.receiver.refused_requests)),
-              true);
+      out, "Refused", spans.rejected + state.receiver.refused_requests,
+      fmt::format("{} spans, {} requests", format_count(spans.rejected), format_count(state.receiver.refused_requests)),
+      true);
   fmt::format_to(out,
                  "<div class=\"counter\"><dt>Memory</dt><dd>{}</dd>"
                  "<progress max=\"{}\" value=\"{}\"></progress><small>of {}</small></div>\n</dl>\n",
-                 format_bytes(state.store.used_bytes), state.store.budget_bytes,
-                 state.store.used_bytes, format_bytes(state.store.budget_bytes));
+                 format_bytes(state.store.used_bytes), state.store.budget_bytes, state.store.used_bytes,
+                 format_bytes(state.store.budget_bytes));
 }
 
 void put_trace(Out out, const TraceRow& row) {
@@ -70,8 +67,7 @@ void put_trace(Out out, const TraceRow& row) {
   }
   std::string spans = format_count(row.spans);
   if (row.spans_dropped > 0) {
-    spans += fmt::format(" <small>of {}</small>",
-                         format_count(std::uint64_t{row.spans} + row.spans_dropped));
+    spans += fmt::format(" <small>of {}</small>", format_count(std::uint64_t{row.spans} + row.spans_dropped));
   }
   fmt::format_to(out,
                  "<tr><td>{}</td><td class=\"name\">{}</td><td class=\"name\">{}</td><td "
@@ -83,17 +79,17 @@ void put_trace(Out out, const TraceRow& row) {
 }
 
 void put_empty(Out out, std::string_view what, const std::string& otlp_authority) {
-  fmt::format_to(
-      out,
-      "<p class=\"empty\">No {} yet. Send OTLP/gRPC to <code>http://{}</code>, for example with "
-      "<code>tailrace agent --endpoint http://{}</code>.</p>\n",
-      what, otlp_authority, otlp_authority);
+  fmt::format_to(out,
+                 "<p class=\"empty\">No {} yet. Send OTLP/gRPC to <code>http://{}</code>, for example with "
+                 "<code>tailrace agent --endpoint http://{}</code>.</p>\n",
+                 what, otlp_authority, otlp_authority);
 }
 
 // Whole numbers as they are, others with what a reader needs of them.
 std::string number_text(double value) {
   if (!std::isfinite(value)) return std::isnan(value) ? "NaN" : value > 0 ? "∞" : "−∞";
-  return value == std::floor(value) && std::abs(value) < 1e15 ? fmt::format("{:.0f}", value) : fmt::format("{:.4g}", value);
+  return value == std::floor(value) && std::abs(value) < 1e15 ? fmt::format("{:.0f}", value)
+                                                              : fmt::format("{:.4g}", value);
 }
 
 std::string optional_text(const std::optional<double>& value) {
@@ -123,9 +119,9 @@ void put_metric(Out out, const MetricRow& row) {
   std::string attributes;
   const Json all = attributes_json(row.attributes, kMetricAttributes);
   for (const auto& [key, held] : all.items()) {
-    attributes += fmt::format("<span class=\"attribute\"><b>{}</b> {}</span> ", escape_html(key),
-                              escape_html(clip_text(held.is_string() ? held.get<std::string>() : dump_json(held),
-                                                    kShownValueBytes)));
+    attributes += fmt::format(
+        "<span class=\"attribute\"><b>{}</b> {}</span> ", escape_html(key),
+        escape_html(clip_text(held.is_string() ? held.get<std::string>() : dump_json(held), kShownValueBytes)));
   }
   if (row.left_out > 0) attributes += "<span class=\"faint\">…</span>";
   if (!attributes.empty()) attributes = "<div>" + attributes + "</div>";
@@ -153,8 +149,10 @@ void put_metrics(Out out, const std::vector<MetricRow>& metrics, const StoreCoun
   }
   fmt::format_to(out, "</tbody></table></div>\n");
   if (metrics.size() < counters.series_kept) {
-    fmt::format_to(out, "<p class=\"faint\">{} of {} series, those updated last. <a href=\"/api/metrics?limit=10000\">"
-                   "More as JSON</a></p>\n", metrics.size(), format_count(counters.series_kept));
+    fmt::format_to(out,
+                   "<p class=\"faint\">{} of {} series, those updated last. <a href=\"/api/metrics?limit=10000\">"
+                   "More as JSON</a></p>\n",
+                   metrics.size(), format_count(counters.series_kept));
   }
 }
 
@@ -172,11 +170,10 @@ std::string page_html(const ViewerState& state, const std::vector<TraceRow>& tra
   if (traces.empty()) {
     put_empty(out, "traces", state.otlp_authority);
   } else {
-    fmt::format_to(
-        out,
-        "<div class=\"table\"><table id=\"traces\">\n<thead><tr><th>Start</th><th>Service</th>"
-        "<th>Root span</th><th class=\"number\">Spans</th><th class=\"number\">Duration</th>"
-        "<th>Status</th><th>Trace</th></tr></thead>\n<tbody>\n");
+    fmt::format_to(out,
+                   "<div class=\"table\"><table id=\"traces\">\n<thead><tr><th>Start</th><th>Service</th>"
+                   "<th>Root span</th><th class=\"number\">Spans</th><th class=\"number\">Duration</th>"
+                   "<th>Status</th><th>Trace</th></tr></thead>\n<tbody>\n");
     for (const TraceRow& row : traces) {
       put_trace(out, row);
     }

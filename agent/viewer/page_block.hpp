@@ -16,8 +16,7 @@ class PageBlock {
  public:
   PageBlock() = default;
   explicit PageBlock(std::size_t bytes) noexcept {
-    void* pages =
-        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* pages = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages != MAP_FAILED) {
       data_ = static_cast<char*>(pages);
       bytes_ = bytes;

@@ -32,20 +32,15 @@ Severity severity_of(std::uint8_t number) noexcept {
 
 void put_log(Out out, const LogRow& row) {
   const Severity severity = severity_of(row.severity);
-  const std::string_view severity_text =
-      row.severity_text.empty() ? severity.name : row.severity_text;
+  const std::string_view severity_text = row.severity_text.empty() ? severity.name : row.severity_text;
   const std::string_view body = clip_text(row.body, kShownBodyBytes);
   const std::string event =
-      row.event_name.empty()
-          ? ""
-          : fmt::format("<span class=\"mark quiet\">{}</span>", escape_html(row.event_name));
-  fmt::format_to(
-      out,
-      "<tr><td>{}</td><td><span class=\"mark {}\">{}</span></td><td class=\"name\">{}</td>"
-      "<td class=\"body\">{}{}{}</td><td>{}</td></tr>\n",
-      time_element(row.time_ns), severity.style, escape_html(severity_text),
-      escape_html(row.service), event, escape_html(body), body.size() < row.body.size() ? "…" : "",
-      trace_link(row.trace_id));
+      row.event_name.empty() ? "" : fmt::format("<span class=\"mark quiet\">{}</span>", escape_html(row.event_name));
+  fmt::format_to(out,
+                 "<tr><td>{}</td><td><span class=\"mark {}\">{}</span></td><td class=\"name\">{}</td>"
+                 "<td class=\"body\">{}{}{}</td><td>{}</td></tr>\n",
+                 time_element(row.time_ns), severity.style, escape_html(severity_text), escape_html(row.service), event,
+                 escape_html(body), body.size() < row.body.size() ? "…" : "", trace_link(row.trace_id));
 }
 
 }  // namespace
@@ -71,8 +66,7 @@ void put_foot(Out out, std::string_view links) {
 
 std::string time_element(std::uint64_t unix_ns) {
   const std::string iso = format_iso(unix_ns);
-  return fmt::format("<time datetime=\"{}\" title=\"{}\">{}</time>", iso, iso,
-                     format_clock(unix_ns));
+  return fmt::format("<time datetime=\"{}\" title=\"{}\">{}</time>", iso, iso, format_clock(unix_ns));
 }
 
 std::string trace_link(const TraceId& id) {

@@ -15,8 +15,8 @@
 namespace tailrace::agent::viewer {
 
 struct ExplicitBuckets {
-  std::vector<double> bounds;          // ascending
-  std::vector<std::uint64_t> counts;   // one more than bounds
+  std::vector<double> bounds;         // ascending
+  std::vector<std::uint64_t> counts;  // one more than bounds
 };
 
 struct ExponentialBuckets {

@@ -34,11 +34,9 @@ constexpr auto kStopGrace = std::chrono::milliseconds(200);
 // What glibc keeps after a request of this size is worth the time to give it back.
 constexpr std::size_t kTrimAfterBytes = std::size_t{4} << 20;
 
-constexpr std::string_view kTracePath =
-    "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+constexpr std::string_view kTracePath = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 constexpr std::string_view kLogPath = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
-constexpr std::string_view kMetricPath =
-    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+constexpr std::string_view kMetricPath = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
 void put_varint(std::string& out, std::uint64_t value) {
   while (value >= 0x80) {
@@ -67,9 +65,8 @@ std::string response_bytes(std::uint64_t rejected, std::string_view message) {
 }
 
 grpc::Status status_of(const Error& error) {
-  const grpc::StatusCode code = error.code == ErrorCode::kResourceExhausted
-                                    ? grpc::StatusCode::RESOURCE_EXHAUSTED
-                                    : grpc::StatusCode::INVALID_ARGUMENT;
+  const grpc::StatusCode code = error.code == ErrorCode::kResourceExhausted ? grpc::StatusCode::RESOURCE_EXHAUSTED
+                                                                            : grpc::StatusCode::INVALID_ARGUMENT;
   return {code, error.sentence};
 }
 
@@ -89,8 +86,7 @@ struct Call {
 
 class Receiver::Impl {
  public:
-  Impl(Store& store, std::size_t max_request_bytes)
-      : store_(store), max_request_bytes_(max_request_bytes) {}
+  Impl(Store& store, std::size_t max_request_bytes) : store_(store), max_request_bytes_(max_request_bytes) {}
 
   Status start(const std::string& address, int port) {
     grpc::ServerBuilder builder;
@@ -100,8 +96,8 @@ class Receiver::Impl {
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
     builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
-    builder.SetMaxReceiveMessageSize(static_cast<int>(
-        std::min<std::size_t>(max_request_bytes_, std::numeric_limits<int>::max())));
+    builder.SetMaxReceiveMessageSize(
+        static_cast<int>(std::min<std::size_t>(max_request_bytes_, std::numeric_limits<int>::max())));
     builder.RegisterAsyncGenericService(&service_);
     queue_ = builder.AddCompletionQueue();
     server_ = builder.BuildAndStart();
@@ -155,9 +151,8 @@ class Receiver::Impl {
   void wait_for_call() {
     Call& call = calls_.emplace_back();
     call.self = std::prev(calls_.end());
-    begin(call, Step::kWaiting, [&] {
-      service_.RequestCall(&call.context, &call.stream, queue_.get(), queue_.get(), &call);
-    });
+    begin(call, Step::kWaiting,
+          [&] { service_.RequestCall(&call.context, &call.stream, queue_.get(), queue_.get(), &call); });
   }
 
   // gRPC ends the program when an operation begins on a queue that is shut down; then the call ends
@@ -190,8 +185,7 @@ class Receiver::Impl {
   void drain_queue() {
     void* tag = nullptr;
     bool ok = false;
-    while (queue_->Next(&tag, &ok)) {
-    }
+    while (queue_->Next(&tag, &ok)) {}
   }
 
   void advance(Call& call, bool ok) {
@@ -203,10 +197,8 @@ class Receiver::Impl {
         }
         call.since = Clock::now();
         if (signal_of(call.context.method()) == nullptr) {
-          finish(call,
-                 grpc::Status(
-                     grpc::StatusCode::UNIMPLEMENTED,
-                     "no such method; this is an OTLP receiver for traces, logs and metrics"));
+          finish(call, grpc::Status(grpc::StatusCode::UNIMPLEMENTED,
+                                    "no such method; this is an OTLP receiver for traces, logs and metrics"));
           return;
         }
         begin(call, Step::kReading, [&] { call.stream.Read(&call.message, &call); });
@@ -214,8 +206,7 @@ class Receiver::Impl {
       case Step::kReading:
         if (!ok) {
           // gRPC has refused the message (too large: it answers that itself) or the sender is gone.
-          finish(call, grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
-                                    "the call carried no readable message"));
+          finish(call, grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "the call carried no readable message"));
           return;
         }
         answer(call);
@@ -244,9 +235,8 @@ class Receiver::Impl {
     }
     const grpc::Slice slice(*answer);
     const grpc::ByteBuffer response(&slice, 1);
-    begin(call, Step::kAnswering, [&] {
-      call.stream.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK, &call);
-    });
+    begin(call, Step::kAnswering,
+          [&] { call.stream.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK, &call); });
   }
 
   // The response's bytes. The request's memory is given back on the way out.
@@ -278,10 +268,9 @@ class Receiver::Impl {
     }
     count(this->*signal->requests);
     count(request_bytes_, request.size());
-    return response_bytes(
-        counts->rejected,
-        fmt::format("{} of {} spans have no valid trace id or span id and were not kept",
-                    counts->rejected, counts->records));
+    return response_bytes(counts->rejected,
+                          fmt::format("{} of {} spans have no valid trace id or span id and were not kept",
+                                      counts->rejected, counts->records));
   }
 
   Result<ReadCounts> take_traces(std::string_view request) { return read_traces(request, store_); }
@@ -337,12 +326,10 @@ class Receiver::Impl {
 };
 
 Receiver::Receiver(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Receiver::~Receiver() {
-  stop();
-}
+Receiver::~Receiver() { stop(); }
 
-Result<std::unique_ptr<Receiver>> Receiver::start(const std::string& address, int port,
-                                                  std::size_t max_request_bytes, Store& store) {
+Result<std::unique_ptr<Receiver>> Receiver::start(const std::string& address, int port, std::size_t max_request_bytes,
+                                                  Store& store) {
   auto impl = std::make_unique<Impl>(store, max_request_bytes);
   if (Status status = impl->start(address, port); !status) {
     return std::move(status).error();
@@ -350,14 +337,8 @@ Result<std::unique_ptr<Receiver>> Receiver::start(const std::string& address, in
   return std::unique_ptr<Receiver>(new Receiver(std::move(impl)));
 }
 
-int Receiver::port() const noexcept {
-  return impl_->port();
-}
-ReceiverCounters Receiver::counters() const {
-  return impl_->counters();
-}
-void Receiver::stop() {
-  impl_->stop();
-}
+int Receiver::port() const noexcept { return impl_->port(); }
+ReceiverCounters Receiver::counters() const { return impl_->counters(); }
+void Receiver::stop() { impl_->stop(); }
 
 }  // namespace tailrace::agent::viewer

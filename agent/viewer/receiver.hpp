@@ -38,8 +38,7 @@ class Receiver {
  public:
   // `address` must be one that check_loopback() accepts; port 0 is any free one.
   [[nodiscard]] static Result<std::unique_ptr<Receiver>> start(const std::string& address, int port,
-                                                               std::size_t max_request_bytes,
-                                                               Store& store);
+                                                               std::size_t max_request_bytes, Store& store);
   ~Receiver();  // stop()
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;

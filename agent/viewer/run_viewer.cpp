@@ -84,26 +84,19 @@ void end_process_soon() {
 }  // namespace
 
 void add_viewer_options(CLI::App& app, ViewerOptions& options) {
-  app.add_option("--otlp-port", options.otlp_port, "OTLP/gRPC port; 0 takes any free one")
-      ->capture_default_str();
-  app.add_option("--http-port", options.http_port, "Port of the page; 0 takes any free one")
-      ->capture_default_str();
-  app.add_option("--address", options.address, "Loopback address to listen on")
-      ->capture_default_str();
+  app.add_option("--otlp-port", options.otlp_port, "OTLP/gRPC port; 0 takes any free one")->capture_default_str();
+  app.add_option("--http-port", options.http_port, "Port of the page; 0 takes any free one")->capture_default_str();
+  app.add_option("--address", options.address, "Loopback address to listen on")->capture_default_str();
   app.add_option("--memory", options.memory_bytes,
                  "Memory for traces and logs, e.g. 64MiB; the oldest are dropped beyond it")
       ->transform(CLI::AsSizeValue(false))
       ->default_str("64MiB");
-  app.add_option("--max-request", options.max_request_bytes,
-                 "Largest request taken, also after inflating")
+  app.add_option("--max-request", options.max_request_bytes, "Largest request taken, also after inflating")
       ->transform(CLI::AsSizeValue(false))
       ->default_str("64MiB");
-  app.add_option("--ready-fd", options.ready_fd,
-                 "Write the line with the ports to this descriptor too");
-  app.add_flag("--parent-death", options.parent_death,
-               "Stop when the process that started the viewer ends");
-  app.add_option("--parent-pid", options.parent_pid,
-                 "With --parent-death: the pid of that process");
+  app.add_option("--ready-fd", options.ready_fd, "Write the line with the ports to this descriptor too");
+  app.add_flag("--parent-death", options.parent_death, "Stop when the process that started the viewer ends");
+  app.add_option("--parent-pid", options.parent_pid, "With --parent-death: the pid of that process");
 }
 
 int run_viewer(const ViewerOptions& options) {
@@ -117,8 +110,7 @@ int run_viewer(const ViewerOptions& options) {
   if (options.parent_death) {
     ::prctl(PR_SET_PDEATHSIG, kParentSignal);
     if (::getppid() != parent) {
-      std::fprintf(stderr, "viewer: process %d, which started it, has ended; not starting\n",
-                   static_cast<int>(parent));
+      std::fprintf(stderr, "viewer: process %d, which started it, has ended; not starting\n", static_cast<int>(parent));
       return kExitStopped;
     }
   }

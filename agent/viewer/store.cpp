@@ -42,10 +42,9 @@ struct LogRecord {
   std::uint8_t severity;
 };
 
-static_assert(sizeof(SpanRecord) + kMaxServiceBytes + kMaxNameBytes + kMaxDetailBytes <=
-              ChunkLog::kMaxRecordBytes);
-static_assert(sizeof(LogRecord) + kMaxServiceBytes + kMaxSeverityTextBytes + kMaxEventNameBytes +
-                  kMaxBodyBytes + kMaxDetailBytes <=
+static_assert(sizeof(SpanRecord) + kMaxServiceBytes + kMaxNameBytes + kMaxDetailBytes <= ChunkLog::kMaxRecordBytes);
+static_assert(sizeof(LogRecord) + kMaxServiceBytes + kMaxSeverityTextBytes + kMaxEventNameBytes + kMaxBodyBytes +
+                  kMaxDetailBytes <=
               ChunkLog::kMaxRecordBytes);
 // The smallest budget has room for the tables and a chunk of each signal beside the one being
 // opened.
@@ -185,8 +184,7 @@ void Store::link_span(Trace& trace, Position position, const NewSpan& span) {
   trace.unfinished += span.unfinished ? 1 : 0;
   trace.start_ns = first ? span.start_ns : std::min(trace.start_ns, span.start_ns);
   trace.end_ns = first ? span.end_ns : std::max(trace.end_ns, span.end_ns);
-  if (is_root || !span_log_.holds(trace.label) ||
-      (!trace.has_root && span.start_ns < trace.label_start_ns)) {
+  if (is_root || !span_log_.holds(trace.label) || (!trace.has_root && span.start_ns < trace.label_start_ns)) {
     trace.label = position;
     trace.label_start_ns = span.start_ns;
   }
@@ -200,8 +198,8 @@ void Store::add(const NewLog& log) {
   const std::string_view event_name = clip_text(log.event_name, kMaxEventNameBytes);
   const std::string_view body = clip_text(log.body, kMaxBodyBytes);
   const std::string_view detail = fitting_detail(log.detail, left_out);
-  const std::size_t bytes = sizeof(LogRecord) + service.size() + severity_text.size() +
-                            event_name.size() + body.size() + detail.size();
+  const std::size_t bytes =
+      sizeof(LogRecord) + service.size() + severity_text.size() + event_name.size() + body.size() + detail.size();
 
   const std::lock_guard lock(mutex_);
   ++counters_.logs.received;
@@ -348,13 +346,11 @@ TraceSpans Store::spans_of(const TraceId& id, std::size_t limit, std::size_t max
   return answer;
 }
 
-std::vector<LogRow> Store::latest_logs(std::size_t limit, std::size_t max_bytes,
-                                       const TraceId* trace) const {
+std::vector<LogRow> Store::latest_logs(std::size_t limit, std::size_t max_bytes, const TraceId* trace) const {
   std::vector<LogRow> rows;
   std::size_t bytes = 0;
   const std::lock_guard lock(mutex_);
-  for (Position position = log_log_.newest();
-       position != ChunkLog::kNoPosition && rows.size() < limit;
+  for (Position position = log_log_.newest(); position != ChunkLog::kNoPosition && rows.size() < limit;
        position = log_log_.previous(position)) {
     const char* at = log_log_.at(position);
     const auto record = read_record<LogRecord>(at);

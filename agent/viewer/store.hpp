@@ -77,8 +77,7 @@ class Store {
   [[nodiscard]] std::vector<TraceRow> recent_traces(std::size_t limit) const;
 
   // Spans of one trace; at most `limit`, and `max_bytes` of text and detail.
-  [[nodiscard]] TraceSpans spans_of(const TraceId& id, std::size_t limit,
-                                    std::size_t max_bytes) const;
+  [[nodiscard]] TraceSpans spans_of(const TraceId& id, std::size_t limit, std::size_t max_bytes) const;
 
   // In the order of arrival, newest first; of one trace only when `trace` is not null.
   [[nodiscard]] std::vector<LogRow> latest_logs(std::size_t limit, std::size_t max_bytes,

@@ -31,8 +31,7 @@ std::string_view clip_text(std::string_view text, std::size_t max_bytes) noexcep
   std::size_t end = max_bytes;
   // A character has at most three continuation bytes; more of them is no UTF-8 and may be cut
   // anywhere.
-  for (int back = 0;
-       back < 3 && end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u; ++back) {
+  for (int back = 0; back < 3 && end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u; ++back) {
     --end;
   }
   return text.substr(0, end);
@@ -137,9 +136,8 @@ std::string format_iso(std::uint64_t unix_ns) {
   if (unix_ns == 0 || ::gmtime_r(&seconds, &parts) == nullptr) {
     return "";
   }
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", parts.tm_year + 1900,
-                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     unix_ns % kNsPerSecond);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, unix_ns % kNsPerSecond);
 }
 
 }  // namespace tailrace::agent::viewer

@@ -25,9 +25,9 @@ using protozero::pbf_reader;
 using protozero::pbf_wire_type;
 using protozero::tag_and_type;
 
-constexpr double kWidth = 1000;      // of a bar's drawing
-constexpr double kLeastBar = 2;      // so that the shortest span is seen
-constexpr unsigned kDeepest = 24;    // deeper spans are not moved further to the right
+constexpr double kWidth = 1000;    // of a bar's drawing
+constexpr double kLeastBar = 2;    // so that the shortest span is seen
+constexpr unsigned kDeepest = 24;  // deeper spans are not moved further to the right
 constexpr std::size_t kShownValueBytes = 2000;
 constexpr std::size_t kEvents = 100;  // of one span
 constexpr unsigned kTicks = 4;
@@ -38,9 +38,7 @@ double place_of(const Waterfall& waterfall, std::uint64_t time_ns) {
   return kWidth * std::min(part, 1.0);
 }
 
-std::uint64_t duration_of(const SpanRow& span) {
-  return span.end_ns > span.start_ns ? span.end_ns - span.start_ns : 0;
-}
+std::uint64_t duration_of(const SpanRow& span) { return span.end_ns > span.start_ns ? span.end_ns - span.start_ns : 0; }
 
 struct Event {
   std::uint64_t time_ns = 0;
@@ -120,7 +118,8 @@ void put_attributes(Out out, const Json& attributes) {
 }
 
 void put_axis(Out out, const Waterfall& waterfall) {
-  fmt::format_to(out, "<div class=\"axis\" aria-hidden=\"true\"><span>Span</span><span>Service</span><span class=\"ticks\">");
+  fmt::format_to(
+      out, "<div class=\"axis\" aria-hidden=\"true\"><span>Span</span><span>Service</span><span class=\"ticks\">");
   for (unsigned i = 0; i <= kTicks; ++i) {
     fmt::format_to(out, "<i>{}</i>", i == 0 ? "0" : format_duration(waterfall.range_ns / kTicks * i));
   }
@@ -133,8 +132,11 @@ void put_bar(Out out, const Waterfall& waterfall, const SpanRow& span, const Det
   fmt::format_to(out,
                  "<svg class=\"bar\" viewBox=\"0 0 {:.0f} 16\" preserveAspectRatio=\"none\" aria-hidden=\"true\">"
                  "<rect class=\"{}\" x=\"{:.2f}\" y=\"2\" width=\"{:.2f}\" height=\"12\"/>",
-                 kWidth, span.unfinished ? "open" : span.status == StatusCode::kError ? "failed" : "fine", from,
-                 to - from);
+                 kWidth,
+                 span.unfinished                     ? "open"
+                 : span.status == StatusCode::kError ? "failed"
+                                                     : "fine",
+                 from, to - from);
   for (const Event& event : detail.events) {
     fmt::format_to(out, "<rect class=\"event\" x=\"{:.2f}\" y=\"0\" width=\"2\" height=\"16\"/>",
                    std::min(place_of(waterfall, event.time_ns), kWidth - 2));
@@ -166,8 +168,7 @@ void put_detail(Out out, const SpanRow& span, const Detail& detail, bool with_at
   fmt::format_to(out, "<dt>kind</dt><dd>{}</dd><dt>start</dt><dd>{}</dd>", kind_name(span.kind),
                  format_iso(span.start_ns));
   if (!detail.status_message.empty()) {
-    fmt::format_to(out, "<dt>status</dt><dd>{}</dd>",
-                   escape_html(clip_text(detail.status_message, kShownValueBytes)));
+    fmt::format_to(out, "<dt>status</dt><dd>{}</dd>", escape_html(clip_text(detail.status_message, kShownValueBytes)));
   }
   for (const TraceId& link : detail.links) fmt::format_to(out, "<dt>link</dt><dd>{}</dd>", trace_link(link));
   fmt::format_to(out, "</dl>");
@@ -200,8 +201,9 @@ std::string trace_html(const std::string& otlp_authority, const TraceId& id, con
   put_head(out, "Trace " + hex + " – Tailrace viewer", otlp_authority, false);
   fmt::format_to(out, "<section><h2>Trace <code>{}</code></h2>\n", hex);
   if (trace.spans.empty()) {
-    fmt::format_to(out, "<p class=\"empty\">No span of this trace is kept. It may have been dropped since, to stay "
-                        "within the viewer's memory.</p>\n");
+    fmt::format_to(out,
+                   "<p class=\"empty\">No span of this trace is kept. It may have been dropped since, to stay "
+                   "within the viewer's memory.</p>\n");
   } else {
     const std::size_t shown = std::min(waterfall.rows.size(), kTraceSpans);
     fmt::format_to(out, "<p class=\"faint\">{} spans over {}, from {}{}</p>\n", format_count(trace.spans.size()),
@@ -234,8 +236,9 @@ std::string trace_html(const std::string& otlp_authority, const TraceId& id, con
     put_log_table(out, logs);
     fmt::format_to(out, "</section>\n");
   }
-  put_foot(out, fmt::format("<a href=\"/api/trace?id={}\">this trace</a> · <a href=\"/api/logs?trace_id={}\">its logs</a>",
-                            hex, hex));
+  put_foot(out,
+           fmt::format("<a href=\"/api/trace?id={}\">this trace</a> · <a href=\"/api/logs?trace_id={}\">its logs</a>",
+                       hex, hex));
   return html;
 }
 

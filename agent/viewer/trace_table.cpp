@@ -38,8 +38,7 @@ TraceTable::Slot TraceTable::find(const TraceId& id) const noexcept {
   if (capacity_ == 0) {
     return kNoSlot;
   }
-  for (std::size_t bucket = bucket_of(id); index_[bucket] != 0;
-       bucket = (bucket + 1) & index_mask_) {
+  for (std::size_t bucket = bucket_of(id); index_[bucket] != 0; bucket = (bucket + 1) & index_mask_) {
     const Slot slot = index_[bucket] - 1;
     if (entries_[slot].id == id) {
       return slot;
@@ -82,8 +81,7 @@ void TraceTable::remove(Slot slot) noexcept {
     hole = (hole + 1) & index_mask_;
   }
   // Close the gap: every entry behind it that may not stand after an empty bucket moves forward.
-  for (std::size_t next = (hole + 1) & index_mask_; index_[next] != 0;
-       next = (next + 1) & index_mask_) {
+  for (std::size_t next = (hole + 1) & index_mask_; index_[next] != 0; next = (next + 1) & index_mask_) {
     const std::size_t home = bucket_of(entries_[index_[next] - 1].id);
     if (((next - home) & index_mask_) >= ((next - hole) & index_mask_)) {
       index_[hole] = index_[next];

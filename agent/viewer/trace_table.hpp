@@ -58,9 +58,7 @@ class TraceTable {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   // What it may come to use, and what it has used so far; the difference is not resident.
-  [[nodiscard]] std::size_t bytes() const noexcept {
-    return entry_block_.bytes() + index_block_.bytes();
-  }
+  [[nodiscard]] std::size_t bytes() const noexcept { return entry_block_.bytes() + index_block_.bytes(); }
   [[nodiscard]] std::size_t touched_bytes() const noexcept {
     return never_used_ * sizeof(Trace) + index_block_.bytes();
   }

@@ -24,25 +24,21 @@ Status check(const ViewerOptions& options) {
        {std::pair{"--otlp-port", options.otlp_port}, std::pair{"--http-port", options.http_port}}) {
     if (port < 0 || port > kHighestPort) {
       return Error{ErrorCode::kInvalidArgument,
-                   fmt::format("{} {}: give a port from 1 to {}, or 0 for any free one", name, port,
-                               kHighestPort)};
+                   fmt::format("{} {}: give a port from 1 to {}, or 0 for any free one", name, port, kHighestPort)};
     }
   }
   if (options.otlp_port != 0 && options.otlp_port == options.http_port) {
     return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("--otlp-port and --http-port are both {}; give them different ports",
-                             options.otlp_port)};
+                 fmt::format("--otlp-port and --http-port are both {}; give them different ports", options.otlp_port)};
   }
   if (options.memory_bytes < viewer::kMinBudgetBytes) {
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("--memory {} bytes is too little; give at least {}",
-                             options.memory_bytes, viewer::kMinBudgetBytes)};
+    return Error{ErrorCode::kInvalidArgument, fmt::format("--memory {} bytes is too little; give at least {}",
+                                                          options.memory_bytes, viewer::kMinBudgetBytes)};
   }
-  if (options.max_request_bytes < kMinRequestBytes ||
-      options.max_request_bytes > kMaxRequestBytes) {
+  if (options.max_request_bytes < kMinRequestBytes || options.max_request_bytes > kMaxRequestBytes) {
     return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("--max-request {} bytes: give {} to {}", options.max_request_bytes,
-                             kMinRequestBytes, kMaxRequestBytes)};
+                 fmt::format("--max-request {} bytes: give {} to {}", options.max_request_bytes, kMinRequestBytes,
+                             kMaxRequestBytes)};
   }
   return {};
 }
@@ -59,14 +55,12 @@ class Viewer::Impl {
       return std::move(address).error();
     }
     address_ = *address;
-    auto receiver =
-        viewer::Receiver::start(address_, options.otlp_port, options.max_request_bytes, store_);
+    auto receiver = viewer::Receiver::start(address_, options.otlp_port, options.max_request_bytes, store_);
     if (!receiver) {
       return std::move(receiver).error();
     }
     receiver_ = *std::move(receiver);
-    auto http =
-        viewer::HttpServer::start(address_, options.http_port, store_, [this] { return state(); });
+    auto http = viewer::HttpServer::start(address_, options.http_port, store_, [this] { return state(); });
     if (!http) {
       return std::move(http).error();
     }
@@ -83,9 +77,7 @@ class Viewer::Impl {
     }
   }
 
-  [[nodiscard]] std::string otlp_authority() const {
-    return viewer::authority(address_, receiver_->port());
-  }
+  [[nodiscard]] std::string otlp_authority() const { return viewer::authority(address_, receiver_->port()); }
   [[nodiscard]] std::string page_url() const {
     return fmt::format("http://{}/", viewer::authority(address_, http_->port()));
   }
@@ -110,9 +102,7 @@ class Viewer::Impl {
 };
 
 Viewer::Viewer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Viewer::~Viewer() {
-  stop();
-}
+Viewer::~Viewer() { stop(); }
 
 Result<std::unique_ptr<Viewer>> Viewer::start(const ViewerOptions& options) {
   if (Status status = check(options); !status) {
@@ -125,14 +115,8 @@ Result<std::unique_ptr<Viewer>> Viewer::start(const ViewerOptions& options) {
   return std::unique_ptr<Viewer>(new Viewer(std::move(impl)));
 }
 
-std::string Viewer::otlp_authority() const {
-  return impl_->otlp_authority();
-}
-std::string Viewer::page_url() const {
-  return impl_->page_url();
-}
-void Viewer::stop() {
-  impl_->stop();
-}
+std::string Viewer::otlp_authority() const { return impl_->otlp_authority(); }
+std::string Viewer::page_url() const { return impl_->page_url(); }
+void Viewer::stop() { impl_->stop(); }
 
 }  // namespace tailrace::agent

@@ -29,14 +29,14 @@ inline constexpr int kDefaultViewerOtlpPort = 4317;  // OTLP/gRPC's own
 inline constexpr int kDefaultViewerHttpPort = 8317;
 
 struct ViewerOptions {
-  std::string address = "127.0.0.1";       // or another of 127.0.0.0/8, ::1, localhost
-  int otlp_port = kDefaultViewerOtlpPort;  // 0: any free one
-  int http_port = kDefaultViewerHttpPort;  // 0: any free one
+  std::string address = "127.0.0.1";                          // or another of 127.0.0.0/8, ::1, localhost
+  int otlp_port = kDefaultViewerOtlpPort;                     // 0: any free one
+  int http_port = kDefaultViewerHttpPort;                     // 0: any free one
   std::uint64_t memory_bytes = std::uint64_t{64} << 20;       // for traces and logs; at least 1 MiB
   std::uint64_t max_request_bytes = std::uint64_t{64} << 20;  // before and after inflating
-  int ready_fd = -1;          // also write the ready line there, and close it
-  bool parent_death = false;  // stop when the process that started this one ends
-  pid_t parent_pid = 0;       // its pid, so that a death before the viewer looked is noticed too
+  int ready_fd = -1;                                          // also write the ready line there, and close it
+  bool parent_death = false;                                  // stop when the process that started this one ends
+  pid_t parent_pid = 0;  // its pid, so that a death before the viewer looked is noticed too
 };
 
 // --otlp-port, --http-port, --address, --memory, --max-request, --ready-fd, --parent-death,

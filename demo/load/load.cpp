@@ -87,8 +87,8 @@ void Load::stop() {
 
 void Load::run(unsigned number) {
   using Clock = std::chrono::steady_clock;
-  const auto interval = std::chrono::nanoseconds(1'000'000'000ull * options_.connections /
-                                                 (options_.requests_per_second == 0 ? 1 : options_.requests_per_second));
+  const auto interval = std::chrono::nanoseconds(
+      1'000'000'000ull * options_.connections / (options_.requests_per_second == 0 ? 1 : options_.requests_per_second));
   std::minstd_rand random(number + 1);
   std::string buffer;
   int socket = -1;

@@ -116,8 +116,7 @@ bool Connection::write_all(std::string_view bytes) {
   return true;
 }
 
-bool Connection::write_response(int status, std::string_view type, std::string_view body, bool gzip,
-                                bool keep_alive) {
+bool Connection::write_response(int status, std::string_view type, std::string_view body, bool gzip, bool keep_alive) {
   std::string head = "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason(status)) + "\r\n";
   head += "Content-Type: " + std::string(type) + "\r\n";
   head += "Content-Length: " + std::to_string(body.size()) + "\r\n";

@@ -43,9 +43,9 @@ struct Instruments {
   tailrace::Counter<std::uint64_t> requests =
       tailrace::counter<std::uint64_t>("http.server.requests", {"{request}", "Requests answered"});
   tailrace::Histogram<double> durations = tailrace::histogram<double>(
-      "http.server.request.duration",
-      {"s", "Duration of HTTP server requests",
-       {0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}});
+      "http.server.request.duration", {"s",
+                                       "Duration of HTTP server requests",
+                                       {0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}});
   tailrace::Counter<std::uint64_t>::Bound bytes =
       tailrace::counter<std::uint64_t>("http.server.response.body.bytes", {"By", "Bytes of bodies sent"}).bind();
   tailrace::UpDownCounter<std::int64_t>::Bound connections =
@@ -141,7 +141,8 @@ class Server {
       if (!sent) child.status(tailrace::StatusCode::error, "the client went away");
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-    instruments.requests.add(1, {{"http.request.method", request.method}, {"http.response.status_code", answer.status}});
+    instruments.requests.add(1,
+                             {{"http.request.method", request.method}, {"http.response.status_code", answer.status}});
     instruments.durations.record(took.count(), {{"http.response.status_code", answer.status}});
     instruments.bytes.add(answer.body.size());
     if (answer.status == 200) {
@@ -155,7 +156,7 @@ class Server {
   // One in so many of these spans is timed, call by call.
   std::string look_up(const HttpRequest& request, Answer& answer, Totals& totals) {
     const std::string path = root_ + request.path;
-    struct stat found{};
+    struct stat found {};
     const bool safe = request.path.find("..") == std::string::npos && request.method == "GET";
     const auto look = [&] { return safe && ::stat(path.c_str(), &found) == 0 && S_ISREG(found.st_mode); };
     if (!totals.meter.take_turn()) {
@@ -283,7 +284,7 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = [](int) { demo::stopping.store(true, std::memory_order_relaxed); };
   ::sigaction(SIGTERM, &action, nullptr);
   ::sigaction(SIGINT, &action, nullptr);

@@ -34,10 +34,8 @@ static void parse(int bytes) {
 static void handle_request(const char* traceparent, size_t length) {
   tailrace_context_t caller;
   tailrace_context_from_traceparent(traceparent, length, &caller); /* all zero if it is none: a new trace */
-  const tailrace_span_options_t options = {.size = sizeof options,
-                                           .kind = TAILRACE_KIND_SERVER,
-                                           .parent_mode = TAILRACE_PARENT_GIVEN,
-                                           .parent = &caller};
+  const tailrace_span_options_t options = {
+      .size = sizeof options, .kind = TAILRACE_KIND_SERVER, .parent_mode = TAILRACE_PARENT_GIVEN, .parent = &caller};
   tailrace_span_t span, query;
   tailrace_span_begin(&span, TAILRACE_KEY("GET /orders"), &options);
   tailrace_span_begin(&query, TAILRACE_KEY("SELECT orders"), NULL); /* its child */

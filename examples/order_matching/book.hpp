@@ -76,7 +76,8 @@ class Book {
     if (level == 0) best = static_cast<std::uint32_t>(static_cast<int>(best) + step);
     return quantity;
   }
-  static void rest(std::uint32_t& level, std::uint32_t quantity, bool better, std::uint32_t& best, std::uint32_t price) {
+  static void rest(std::uint32_t& level, std::uint32_t quantity, bool better, std::uint32_t& best,
+                   std::uint32_t price) {
     level += quantity;
     if (better) best = price;
   }

@@ -32,7 +32,8 @@ const auto orders = tailrace::counter<std::uint64_t>("orders", {"{order}", "Orde
 const auto bought = orders.bind({{"side", "buy"}});
 const auto sold = orders.bind({{"side", "sell"}});
 const auto traded = tailrace::counter<std::uint64_t>("trade.quantity", {"{share}", "Shares that changed hands"}).bind();
-const auto depth = tailrace::histogram<std::uint64_t>("order.trades", {"{trade}", "Trades an order made at once"}).bind();
+const auto depth =
+    tailrace::histogram<std::uint64_t>("order.trades", {"{trade}", "Trades an order made at once"}).bind();
 
 Fill match_plain(Book& book, const Order& order) {
   if (order.price == 0 || order.price >= Book::kPrices) return {};
@@ -65,11 +66,9 @@ void produce(example::Queue& queue, std::atomic<bool>& done, std::chrono::second
     const auto distance = static_cast<std::uint32_t>(draw >> 8 & 15);
     Order order{buy ? 500 + distance - 8 : 500 + 8 - distance, 1 + static_cast<std::uint32_t>(draw >> 16 & 127), buy};
     if ((draw >> 32) % 10000 == 0) order.price = 0;  // somebody always sends nonsense
-    while (!queue.push(order) && Clock::now() - start < time) {
-    }
+    while (!queue.push(order) && Clock::now() - start < time) {}
     const auto due = start + std::chrono::nanoseconds(1'000'000'000 / rate * sent);
-    while (Clock::now() < due) {
-    }
+    while (Clock::now() < due) {}
   }
   done.store(true, std::memory_order_release);
 }
@@ -111,7 +110,8 @@ int main(int argc, char** argv) {
     const auto took = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
     matched += fill.quantity;
     std::vector<std::uint32_t>& samples = turn ? with : plain;
-    if (samples.size() < samples.capacity()) samples.push_back(static_cast<std::uint32_t>(std::min<std::int64_t>(took, ~0u)));
+    if (samples.size() < samples.capacity())
+      samples.push_back(static_cast<std::uint32_t>(std::min<std::int64_t>(took, ~0u)));
   }
   producer.join();
 

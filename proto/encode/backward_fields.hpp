@@ -25,17 +25,14 @@
 
 namespace tailrace::otlp::backward {
 
-static_assert(std::endian::native == std::endian::little,
-              "words are stored as they go on the wire");
+static_assert(std::endian::native == std::endian::little, "words are stored as they go on the wire");
 
 using Byte = std::uint8_t;
 
 enum class Wire : std::uint8_t { varint = 0, fixed64 = 1, length = 2, fixed32 = 5 };
 
 // The tag byte of fields 1 to 15; the only larger one, Span.flags, has two bytes.
-constexpr Byte tag(unsigned field, Wire wire) {
-  return static_cast<Byte>(field << 3 | static_cast<unsigned>(wire));
-}
+constexpr Byte tag(unsigned field, Wire wire) { return static_cast<Byte>(field << 3 | static_cast<unsigned>(wire)); }
 
 template <typename T>
 inline T load(const char* from) {
@@ -58,33 +55,19 @@ constexpr std::uint32_t word_of(std::size_t b0, std::size_t b1, std::size_t b2, 
 struct Chunk {
 #if defined(__SSE2__)
   __m128i bits;
-  static Chunk load_from(const char* from) {
-    return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))};
-  }
-  void store_to(Byte* to) const {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bits);
-  }
-  Chunk operator|(Chunk other) const {
-    return {_mm_or_si128(bits, other.bits)};
-  }
-  [[nodiscard]] bool is_ascii() const {
-    return _mm_movemask_epi8(bits) == 0;
-  }
+  static Chunk load_from(const char* from) { return {_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))}; }
+  void store_to(Byte* to) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bits); }
+  Chunk operator|(Chunk other) const { return {_mm_or_si128(bits, other.bits)}; }
+  [[nodiscard]] bool is_ascii() const { return _mm_movemask_epi8(bits) == 0; }
 #else
   std::uint64_t low, high;
-  static Chunk load_from(const char* from) {
-    return {load<std::uint64_t>(from), load<std::uint64_t>(from + 8)};
-  }
+  static Chunk load_from(const char* from) { return {load<std::uint64_t>(from), load<std::uint64_t>(from + 8)}; }
   void store_to(Byte* to) const {
     store(to, low);
     store(to + 8, high);
   }
-  Chunk operator|(Chunk other) const {
-    return {low | other.low, high | other.high};
-  }
-  [[nodiscard]] bool is_ascii() const {
-    return ((low | high) & 0x8080808080808080U) == 0;
-  }
+  Chunk operator|(Chunk other) const { return {low | other.low, high | other.high}; }
+  [[nodiscard]] bool is_ascii() const { return ((low | high) & 0x8080808080808080U) == 0; }
 #endif
 };
 
@@ -104,8 +87,7 @@ struct Chunk {
 [[gnu::always_inline]] inline bool copy_ascii(Byte* to, const char* from, std::size_t size) {
   constexpr std::uint64_t kHighBits = 0x8080808080808080U;
   if (size >= 16) {
-    if (size > 32)
-      return copy_long_ascii(to, from, size);
+    if (size > 32) return copy_long_ascii(to, from, size);
     const Chunk first = Chunk::load_from(from);
     const Chunk last = Chunk::load_from(from + size - sizeof(Chunk));
     first.store_to(to);
@@ -126,8 +108,7 @@ struct Chunk {
     store(to + size - 4, last);
     return ((first | last) & 0x80808080U) == 0;
   }
-  if (size == 0)
-    return true;
+  if (size == 0) return true;
   const auto first = static_cast<Byte>(from[0]);
   const auto middle = static_cast<Byte>(from[size / 2]);
   const auto last = static_cast<Byte>(from[size - 1]);
@@ -139,14 +120,11 @@ struct Chunk {
 
 // The rare half of put_text(): the copy holds bytes beyond ASCII. Judging and
 // repairing the copy, not the source, leaves no moment between the two.
-[[gnu::noinline]] inline Byte* repair_text(Byte* cursor, const Byte* limit, std::size_t size,
-                                           BackwardWriter& writer) {
+[[gnu::noinline]] inline Byte* repair_text(Byte* cursor, const Byte* limit, std::size_t size, BackwardWriter& writer) {
   const std::size_t invalid = count_invalid_utf8(cursor, size);
-  if (invalid == 0)
-    return cursor;
+  if (invalid == 0) return cursor;
   const std::size_t growth = invalid * kReplacementGrowth;
-  if (cursor - limit < static_cast<std::ptrdiff_t>(growth))
-    return nullptr;
+  if (cursor - limit < static_cast<std::ptrdiff_t>(growth)) return nullptr;
   writer.note_repaired_text();
   (void)replace_invalid_utf8(cursor - growth, cursor, size);
   return cursor - growth;
@@ -177,8 +155,7 @@ inline Byte* put_varint(Byte* cursor, std::uint64_t number) {
   const auto bits = static_cast<unsigned>(std::bit_width(number));
   cursor -= (bits + 6) / 7;
   Byte* to = cursor;
-  for (; number >= 0x80; number >>= 7)
-    *to++ = static_cast<Byte>(number | 0x80);
+  for (; number >= 0x80; number >>= 7) *to++ = static_cast<Byte>(number | 0x80);
   *to = static_cast<Byte>(number);
   return cursor;
 }
@@ -197,28 +174,24 @@ inline Byte* put_header(Byte* cursor, const Byte* body_end, Byte field_tag) {
 }
 
 // A `string` field, left out when empty. Checks the room even then.
-[[gnu::always_inline]] inline Byte* put_string_field(Byte* cursor, const Byte* limit,
-                                                     Byte field_tag, std::string_view text,
-                                                     BackwardWriter& writer) {
+[[gnu::always_inline]] inline Byte* put_string_field(Byte* cursor, const Byte* limit, Byte field_tag,
+                                                     std::string_view text, BackwardWriter& writer) {
   const Byte* const body_end = cursor;
   cursor = put_text(cursor, limit, text, writer);
-  if (cursor == nullptr || text.empty())
-    return cursor;
+  if (cursor == nullptr || text.empty()) return cursor;
   return put_header(cursor, body_end, field_tag);
 }
 
 // The fields below are left out when zero; the caller sees to the room.
 inline Byte* put_varint_field(Byte* cursor, Byte field_tag, std::uint64_t number) {
-  if (number == 0)
-    return cursor;
+  if (number == 0) return cursor;
   cursor = put_varint(cursor, number);
   *--cursor = field_tag;
   return cursor;
 }
 
 inline Byte* put_fixed32_field(Byte* cursor, Byte field_tag, std::uint32_t number) {
-  if (number == 0)
-    return cursor;
+  if (number == 0) return cursor;
   cursor -= 5;
   cursor[0] = field_tag;
   store(cursor + 1, number);
@@ -226,8 +199,7 @@ inline Byte* put_fixed32_field(Byte* cursor, Byte field_tag, std::uint32_t numbe
 }
 
 inline Byte* put_fixed64_field(Byte* cursor, Byte field_tag, std::uint64_t number) {
-  if (number == 0)
-    return cursor;
+  if (number == 0) return cursor;
   cursor -= 9;
   cursor[0] = field_tag;
   store(cursor + 1, number);
@@ -236,8 +208,7 @@ inline Byte* put_fixed64_field(Byte* cursor, Byte field_tag, std::uint64_t numbe
 
 template <typename Id>
 inline Byte* put_id_field(Byte* cursor, Byte field_tag, const Id& id) {
-  if (!id.is_valid())
-    return cursor;
+  if (!id.is_valid()) return cursor;
   cursor -= sizeof id.bytes + 2;
   cursor[0] = field_tag;
   cursor[1] = sizeof id.bytes;

@@ -27,30 +27,26 @@ inline constexpr int kArrayLevels = 2;
 inline constexpr int kMapLevels = 3;
 
 // The body of an AnyValue that holds an array or a map. In encode.cpp.
-[[gnu::noinline]] Byte* put_container(Byte* cursor, const Byte* limit, const Value& value,
-                                      int levels, BackwardWriter& writer);
+[[gnu::noinline]] Byte* put_container(Byte* cursor, const Byte* limit, const Value& value, int levels,
+                                      BackwardWriter& writer);
 
 [[gnu::noinline]] inline Byte* put_bytes(Byte* cursor, const Byte* limit, std::string_view raw) {
-  if (cursor - limit < static_cast<std::ptrdiff_t>(raw.size()))
-    return nullptr;
+  if (cursor - limit < static_cast<std::ptrdiff_t>(raw.size())) return nullptr;
   const Byte* const end = cursor;
   cursor -= raw.size();
-  if (!raw.empty())
-    std::memcpy(cursor, raw.data(), raw.size());
+  if (!raw.empty()) std::memcpy(cursor, raw.data(), raw.size());
   return put_header(cursor, end, kBytesTag);
 }
 
 // A field of type AnyValue. A member of the oneof is written even when it holds
 // its default: an empty string is not an empty value.
-[[gnu::always_inline]] inline Byte* put_value(Byte* cursor, const Byte* limit, Byte field_tag,
-                                              const Value& value, int levels,
-                                              BackwardWriter& writer) {
+[[gnu::always_inline]] inline Byte* put_value(Byte* cursor, const Byte* limit, Byte field_tag, const Value& value,
+                                              int levels, BackwardWriter& writer) {
   const Byte* const end = cursor;
   switch (value.type) {
     case Value::Type::string: {
       cursor = put_text(cursor, limit, value.text(), writer);
-      if (cursor == nullptr)
-        return nullptr;
+      if (cursor == nullptr) return nullptr;
       const auto size = static_cast<std::size_t>(end - cursor);
       if (size < 0x7e) [[likely]] {
         cursor -= 4;
@@ -83,23 +79,20 @@ inline constexpr int kMapLevels = 3;
     case Value::Type::empty: break;
     case Value::Type::bytes:
       cursor = put_bytes(cursor, limit, value.text());
-      if (cursor == nullptr)
-        return nullptr;
+      if (cursor == nullptr) return nullptr;
       break;
     case Value::Type::array:
     case Value::Type::map:
       cursor = put_container(cursor, limit, value, levels, writer);
-      if (cursor == nullptr)
-        return nullptr;
+      if (cursor == nullptr) return nullptr;
       break;
   }
   return put_header(cursor, end, field_tag);
 }
 
 // A field of type KeyValue: an attribute or a member of a map.
-[[gnu::always_inline]] inline Byte* put_key_value(Byte* cursor, const Byte* limit, Byte field_tag,
-                                                  const KeyValue& item, int levels,
-                                                  BackwardWriter& writer) {
+[[gnu::always_inline]] inline Byte* put_key_value(Byte* cursor, const Byte* limit, Byte field_tag, const KeyValue& item,
+                                                  int levels, BackwardWriter& writer) {
   const Byte* const end = cursor;
   cursor = put_value(cursor, limit, kValueTag, item.value, levels, writer);
   if (cursor == nullptr) [[unlikely]]
@@ -115,8 +108,7 @@ inline constexpr int kMapLevels = 3;
     store(cursor, word_of(field_tag, size, kKeyTag, key_size));
     return cursor;
   }
-  if (key_size != 0)
-    cursor = put_header(cursor, key_end, kKeyTag);
+  if (key_size != 0) cursor = put_header(cursor, key_end, kKeyTag);
   return put_header(cursor, end, field_tag);
 }
 
@@ -132,12 +124,8 @@ inline constexpr int kMapLevels = 3;
 
 // Room for what precedes the first text of a record. A buffer smaller than that
 // has no limit inside it.
-inline bool has_room(const BackwardWriter& writer) {
-  return writer.room() >= kRoomBesideTexts;
-}
+inline bool has_room(const BackwardWriter& writer) { return writer.room() >= kRoomBesideTexts; }
 
-inline Byte* limit_of(const BackwardWriter& writer) {
-  return writer.begin() + kRoomBesideTexts;
-}
+inline Byte* limit_of(const BackwardWriter& writer) { return writer.begin() + kRoomBesideTexts; }
 
 }  // namespace tailrace::otlp::backward

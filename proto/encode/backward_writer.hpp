@@ -46,8 +46,7 @@ class BackwardWriter {
   [[nodiscard]] std::uint8_t* begin() const { return begin_; }
   [[nodiscard]] std::uint8_t* cursor() const { return cursor_; }
   [[nodiscard]] bool advance_to(std::uint8_t* cursor) {
-    if (cursor == nullptr)
-      return false;
+    if (cursor == nullptr) return false;
     cursor_ = cursor;
     return true;
   }

@@ -66,8 +66,8 @@ bool skip_field_body(PieceReader& reader, BatchFault& fault, BatchFault other) {
 }
 
 // tag llll: an open field of the head.
-bool read_open_field(PieceReader& reader, std::uint8_t tag, std::size_t& length_pos,
-                     std::uint32_t& length, BatchFault& fault) {
+bool read_open_field(PieceReader& reader, std::uint8_t tag, std::size_t& length_pos, std::uint32_t& length,
+                     BatchFault& fault) {
   std::uint8_t byte = 0;
   if (!reader.read_byte(byte)) {
     fault = BatchFault::cut_short;
@@ -93,13 +93,10 @@ bool read_owner(PieceReader& reader, std::uint8_t& next, bool& has_next, BatchFa
     fault = BatchFault::bad_head;
     return false;
   }
-  if (!skip_field_body(reader, fault, BatchFault::bad_head))
-    return false;
+  if (!skip_field_body(reader, fault, BatchFault::bad_head)) return false;
   has_next = reader.read_byte(next);
-  if (!has_next || next != kSchemaUrlTag)
-    return true;
-  if (!skip_field_body(reader, fault, BatchFault::bad_head))
-    return false;
+  if (!has_next || next != kSchemaUrlTag) return true;
+  if (!skip_field_body(reader, fault, BatchFault::bad_head)) return false;
   has_next = reader.read_byte(next);
   return true;
 }
@@ -107,8 +104,7 @@ bool read_owner(PieceReader& reader, std::uint8_t& next, bool& has_next, BatchFa
 // Reads the head and, if there is one, the first byte behind it.
 FoundBatchHead read_head(PieceReader& reader, std::uint8_t& next, bool& has_next) {
   FoundBatchHead found;
-  if (!read_open_field(reader, kOuterTag, found.layout.outer_length_pos, found.lengths.outer,
-                       found.fault) ||
+  if (!read_open_field(reader, kOuterTag, found.layout.outer_length_pos, found.lengths.outer, found.fault) ||
       !read_owner(reader, next, has_next, found.fault)) {
     return found;
   }
@@ -118,12 +114,10 @@ FoundBatchHead read_head(PieceReader& reader, std::uint8_t& next, bool& has_next
   }
   found.layout.inner_length_pos = static_cast<std::size_t>(reader.position());
   if (next != kContentTag || !reader.read_wide_varint(found.lengths.inner)) {
-    found.fault =
-        next == kContentTag ? fault_of(reader, BatchFault::bad_head) : BatchFault::bad_head;
+    found.fault = next == kContentTag ? fault_of(reader, BatchFault::bad_head) : BatchFault::bad_head;
     return found;
   }
-  if (!read_owner(reader, next, has_next, found.fault))
-    return found;
+  if (!read_owner(reader, next, has_next, found.fault)) return found;
   found.layout.head_bytes = static_cast<std::size_t>(reader.position()) - (has_next ? 1 : 0);
   return found;
 }
@@ -144,18 +138,14 @@ bool read_end(PieceReader& reader, std::uint64_t outer_end, std::uint64_t& end, 
 }
 
 // The body of a Gauge, Sum, Histogram or ExponentialHistogram, as MetricMessage writes it.
-bool count_points(PieceReader& reader, std::uint64_t end, std::uint32_t& points,
-                  BatchFault& fault) {
+bool count_points(PieceReader& reader, std::uint64_t end, std::uint32_t& points, BatchFault& fault) {
   while (reader.position() < end) {
     std::uint8_t tag = 0;
-    if (!reader.read_byte(tag))
-      break;
+    if (!reader.read_byte(tag)) break;
     if (tag == kPointTag) {
       std::uint64_t point_end = 0;
-      if (!read_end(reader, end, point_end, fault))
-        return false;
-      if (!reader.skip(point_end - reader.position()))
-        break;
+      if (!read_end(reader, end, point_end, fault)) return false;
+      if (!reader.skip(point_end - reader.position())) break;
       ++points;
       continue;
     }
@@ -165,8 +155,7 @@ bool count_points(PieceReader& reader, std::uint64_t end, std::uint32_t& points,
       return false;
     }
   }
-  if (reader.position() == end)
-    return true;
+  if (reader.position() == end) return true;
   fault = BatchFault::bad_record;
   return false;
 }
@@ -174,14 +163,12 @@ bool count_points(PieceReader& reader, std::uint64_t end, std::uint32_t& points,
 // A Metric behind its tag: its texts, then one kind of data.
 bool skip_metric(PieceReader& reader, std::uint32_t& points, BatchFault& fault) {
   std::uint64_t end = 0;
-  if (!read_end(reader, reader.total(), end, fault))
-    return false;
+  if (!read_end(reader, reader.total(), end, fault)) return false;
   while (reader.position() < end) {
     std::uint8_t tag = 0;
     std::uint64_t field_end = 0;
     if (!reader.read_byte(tag) || !read_end(reader, end, field_end, fault)) {
-      if (fault == BatchFault::none)
-        fault = BatchFault::bad_record;
+      if (fault == BatchFault::none) fault = BatchFault::bad_record;
       return false;
     }
     switch (tag) {
@@ -197,8 +184,7 @@ bool skip_metric(PieceReader& reader, std::uint32_t& points, BatchFault& fault) 
       case kSumTag:
       case kHistogramTag:
       case kExponentialTag:
-        if (!count_points(reader, field_end, points, fault))
-          return false;
+        if (!count_points(reader, field_end, points, fault)) return false;
         break;
       default: fault = BatchFault::bad_record; return false;
     }
@@ -230,8 +216,7 @@ BatchHead make_batch_head(Signal /*signal*/, const ResourceView& resource, const
 }
 
 std::optional<BatchLengths> batch_lengths(const BatchLayout& layout, std::uint64_t total_bytes) {
-  if (total_bytes < layout.head_bytes || total_bytes > kMaxBatchBytes)
-    return std::nullopt;
+  if (total_bytes < layout.head_bytes || total_bytes > kMaxBatchBytes) return std::nullopt;
   const auto behind = [&](std::size_t length_pos) {
     return static_cast<std::uint32_t>(total_bytes - length_pos - kWideLengthBytes);
   };
@@ -262,9 +247,7 @@ FoundBatchHead find_batch_head(Pieces first_pieces) {
   return read_head(reader, next, has_next);
 }
 
-FoundBatchHead find_batch_head(Piece first_bytes) {
-  return find_batch_head(Pieces(&first_bytes, 1));
-}
+FoundBatchHead find_batch_head(Piece first_bytes) { return find_batch_head(Pieces(&first_bytes, 1)); }
 
 BatchCheck check_batch(Pieces pieces, BatchState state, Signal signal) {
   BatchCheck check;
@@ -279,8 +262,7 @@ BatchCheck check_batch(Pieces pieces, BatchState state, Signal signal) {
   check.fault = head.fault;
   check.position = reader.position();
   check.layout = head.layout;
-  if (check.fault != BatchFault::none)
-    return check;
+  if (check.fault != BatchFault::none) return check;
 
   if (state == BatchState::closed) {
     const auto right = batch_lengths(head.layout, reader.total());
@@ -298,11 +280,9 @@ BatchCheck check_batch(Pieces pieces, BatchState state, Signal signal) {
       return check;
     }
     if (signal == Signal::metrics) {
-      if (!skip_metric(reader, check.records, check.fault))
-        return check;
+      if (!skip_metric(reader, check.records, check.fault)) return check;
     } else {
-      if (!skip_field_body(reader, check.fault, BatchFault::bad_record))
-        return check;
+      if (!skip_field_body(reader, check.fault, BatchFault::bad_record)) return check;
       ++check.records;
     }
     has_next = reader.read_byte(next);

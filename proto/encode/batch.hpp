@@ -53,14 +53,11 @@ struct BatchHead {
   std::size_t outer_length_pos = 0;
   std::size_t inner_length_pos = 0;
 
-  [[nodiscard]] BatchLayout layout() const {
-    return {outer_length_pos, inner_length_pos, bytes.size()};
-  }
+  [[nodiscard]] BatchLayout layout() const { return {outer_length_pos, inner_length_pos, bytes.size()}; }
 };
 
 // The head of an open batch; both lengths are zero. `signal` changes no byte.
-[[nodiscard]] BatchHead make_batch_head(Signal signal, const ResourceView& resource,
-                                        const ScopeView& scope);
+[[nodiscard]] BatchHead make_batch_head(Signal signal, const ResourceView& resource, const ScopeView& scope);
 
 // The lengths that close a batch of `total_bytes`, head included; nothing if
 // the total is shorter than the head or beyond kMaxBatchBytes.
@@ -68,18 +65,14 @@ struct BatchLengths {
   std::uint32_t outer = 0;
   std::uint32_t inner = 0;
 };
-[[nodiscard]] std::optional<BatchLengths> batch_lengths(const BatchLayout& layout,
-                                                        std::uint64_t total_bytes);
+[[nodiscard]] std::optional<BatchLengths> batch_lengths(const BatchLayout& layout, std::uint64_t total_bytes);
 
 // The four bytes of a length, or written to where they stand. A length may lie
 // across two pages: then use the bytes. Writing the same length again, or dying
 // in the middle, leaves a batch that find_batch_head still understands.
-[[nodiscard]] constexpr std::array<std::uint8_t, kWideLengthBytes> length_bytes(
-    std::uint32_t length) {
-  return {static_cast<std::uint8_t>((length & 0x7f) | 0x80),
-          static_cast<std::uint8_t>(((length >> 7) & 0x7f) | 0x80),
-          static_cast<std::uint8_t>(((length >> 14) & 0x7f) | 0x80),
-          static_cast<std::uint8_t>((length >> 21) & 0x7f)};
+[[nodiscard]] constexpr std::array<std::uint8_t, kWideLengthBytes> length_bytes(std::uint32_t length) {
+  return {static_cast<std::uint8_t>((length & 0x7f) | 0x80), static_cast<std::uint8_t>(((length >> 7) & 0x7f) | 0x80),
+          static_cast<std::uint8_t>(((length >> 14) & 0x7f) | 0x80), static_cast<std::uint8_t>((length >> 21) & 0x7f)};
 }
 void fill_length(std::uint8_t* at, std::uint32_t length);
 
@@ -115,9 +108,7 @@ struct BatchCheck {
   std::uint32_t records = 0;   // whole records before it; of metrics: data points
   BatchLayout layout;
 };
-[[nodiscard]] BatchCheck check_batch(Pieces pieces, BatchState state,
-                                     Signal signal = Signal::traces);
-[[nodiscard]] BatchCheck check_batch(Piece bytes, BatchState state,
-                                     Signal signal = Signal::traces);
+[[nodiscard]] BatchCheck check_batch(Pieces pieces, BatchState state, Signal signal = Signal::traces);
+[[nodiscard]] BatchCheck check_batch(Piece bytes, BatchState state, Signal signal = Signal::traces);
 
 }  // namespace tailrace::otlp

@@ -90,9 +90,9 @@ class MetricMessage {
   // False: not even the message's own fields fit; nothing else may be called then.
   [[nodiscard]] bool begin();
   // The point of the metric's kind, in front of those before it.
-  [[nodiscard]] bool add(const NumberPointView& point);           // gauge, sum
-  [[nodiscard]] bool add(const HistogramPointView& point);        // histogram
-  [[nodiscard]] bool add(const ExponentialPointView& point);      // exponential_histogram
+  [[nodiscard]] bool add(const NumberPointView& point);       // gauge, sum
+  [[nodiscard]] bool add(const HistogramPointView& point);    // histogram
+  [[nodiscard]] bool add(const ExponentialPointView& point);  // exponential_histogram
   // Completes one ScopeMetrics.metrics field.
   void finish();
 
@@ -102,8 +102,8 @@ class MetricMessage {
 
   BackwardWriter& writer_;
   const MetricView& metric_;
-  std::size_t data_end_ = 0;       // writer_.size() before the data
-  std::size_t head_bytes_ = 0;     // what finish() may need
+  std::size_t data_end_ = 0;    // writer_.size() before the data
+  std::size_t head_bytes_ = 0;  // what finish() may need
 };
 
 }  // namespace tailrace::otlp

@@ -22,8 +22,7 @@ using Pieces = std::span<const Piece>;
 class PieceReader {
  public:
   explicit PieceReader(Pieces pieces) : pieces_(pieces) {
-    for (const Piece& piece : pieces)
-      total_ += piece.size();
+    for (const Piece& piece : pieces) total_ += piece.size();
   }
 
   [[nodiscard]] std::uint64_t position() const { return position_; }
@@ -31,8 +30,7 @@ class PieceReader {
   [[nodiscard]] std::uint64_t left() const { return total_ - position_; }
 
   [[nodiscard]] bool read_byte(std::uint8_t& byte) {
-    if (!enter_piece())
-      return false;
+    if (!enter_piece()) return false;
     byte = pieces_[piece_][offset_++];
     ++position_;
     return true;

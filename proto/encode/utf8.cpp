@@ -12,12 +12,9 @@ std::size_t sequence_length(const std::uint8_t* at, std::size_t left) {
     return index < left && at[index] >= low && at[index] <= high;
   };
   const std::uint8_t lead = at[0];
-  if (lead < 0x80)
-    return 1;
-  if (lead < 0xc2)
-    return 0;  // a continuation, or an overlong form of ASCII
-  if (lead < 0xe0)
-    return continues(1) ? 2 : 0;
+  if (lead < 0x80) return 1;
+  if (lead < 0xc2) return 0;  // a continuation, or an overlong form of ASCII
+  if (lead < 0xe0) return continues(1) ? 2 : 0;
   if (lead < 0xf0) {
     const std::uint8_t low = lead == 0xe0 ? 0xa0 : 0x80;   // else overlong
     const std::uint8_t high = lead == 0xed ? 0x9f : 0xbf;  // else a surrogate
@@ -61,8 +58,7 @@ std::uint8_t* replace_invalid_utf8(std::uint8_t* to, const std::uint8_t* text, s
       *to++ = 0xbd;
       ++index;
     }
-    for (std::size_t count = 0; count < length; ++count)
-      *to++ = text[index++];
+    for (std::size_t count = 0; count < length; ++count) *to++ = text[index++];
   }
   return to;
 }

@@ -71,9 +71,7 @@ struct Value {
   static constexpr Value array(const KeyValue* items, std::size_t count) {
     return items_like(Type::array, items, count);
   }
-  static constexpr Value map(const KeyValue* items, std::size_t count) {
-    return items_like(Type::map, items, count);
-  }
+  static constexpr Value map(const KeyValue* items, std::size_t count) { return items_like(Type::map, items, count); }
 
   // string and bytes only.
   [[nodiscard]] constexpr std::string_view text() const { return {data, size}; }
@@ -102,9 +100,7 @@ struct KeyValue {
   Value value;
 };
 
-constexpr std::span<const KeyValue> Value::members() const {
-  return {items, count};
-}
+constexpr std::span<const KeyValue> Value::members() const { return {items, count}; }
 
 using Attributes = std::span<const KeyValue>;
 

@@ -41,7 +41,8 @@ Active* take(std::uint32_t& index) noexcept {
     std::uint64_t taken = t->taken[word].load(std::memory_order_relaxed);
     while (taken != ~std::uint64_t{0}) {
       const auto bit = static_cast<std::uint32_t>(__builtin_ctzll(~taken));
-      if (!t->taken[word].compare_exchange_weak(taken, taken | std::uint64_t{1} << bit, std::memory_order_acquire)) continue;
+      if (!t->taken[word].compare_exchange_weak(taken, taken | std::uint64_t{1} << bit, std::memory_order_acquire))
+        continue;
       index = word * 64 + bit;
       Active& place = t->places[index];
       place.dead = 0;
@@ -106,7 +107,8 @@ bool active_context(Context& out) noexcept {
 
 bool deactivate_context(std::uint64_t activation) noexcept {
   if ((activation & kContextMark) == 0) return false;
-  leave(innermost_context, static_cast<std::uint32_t>(activation & 0xffff), static_cast<std::uint32_t>(activation >> 16));
+  leave(innermost_context, static_cast<std::uint32_t>(activation & 0xffff),
+        static_cast<std::uint32_t>(activation >> 16));
   return true;
 }
 
@@ -140,7 +142,8 @@ extern "C" std::uint64_t tailrace_baggage_activate(const Baggage* baggage) noexc
 }
 
 extern "C" void tailrace_baggage_deactivate(std::uint64_t activation) noexcept {
-  leave(innermost_baggage, static_cast<std::uint32_t>(activation & 0xffff), static_cast<std::uint32_t>(activation >> 16));
+  leave(innermost_baggage, static_cast<std::uint32_t>(activation & 0xffff),
+        static_cast<std::uint32_t>(activation >> 16));
 }
 
 extern "C" bool tailrace_baggage_current(Baggage* out) noexcept {

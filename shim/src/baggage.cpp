@@ -8,7 +8,7 @@
 namespace tailrace::shim {
 namespace {
 
-constexpr std::size_t kHeaderMax = 65536;                  // of one header, whatever the white space in it
+constexpr std::size_t kHeaderMax = 65536;                 // of one header, whatever the white space in it
 constexpr std::size_t kLookedAt = 4 * Baggage::kMembers;  // of its members, good or bad
 
 bool is_space(char c) noexcept { return c == ' ' || c == '\t'; }
@@ -32,9 +32,7 @@ bool is_token(std::string_view text) noexcept {
   }
   return !text.empty();
 }
-bool is_octet(char c) noexcept {
-  return c > 0x20 && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\';
-}
+bool is_octet(char c) noexcept { return c > 0x20 && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\'; }
 bool is_value(std::string_view text) noexcept {
   for (const char c : text) {
     if (!is_octet(c)) return false;
@@ -122,8 +120,10 @@ bool find(std::string_view text, std::string_view key, Member& found) noexcept {
 void erase(char* text, std::uint32_t& size, std::uint32_t& members, const Member& member) noexcept {
   std::size_t from = static_cast<std::size_t>(member.whole.data() - text);
   std::size_t to = from + member.whole.size();
-  if (to < size) ++to;  // its comma
-  else if (from > 0) --from;
+  if (to < size)
+    ++to;  // its comma
+  else if (from > 0)
+    --from;
   std::memmove(text + from, text + to, size - to);
   size -= static_cast<std::uint32_t>(to - from);
   --members;

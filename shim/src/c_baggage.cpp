@@ -17,7 +17,8 @@ extern "C" bool tailrace_baggage_put(tailrace_baggage_t* baggage, tailrace_text_
   if (baggage == nullptr || !good_baggage(*baggage) || !good_text(key) || !good_text(value) || !good_text(properties)) {
     return refuse();
   }
-  const detail::BaggageText parts[3] = {{key.data, key.size}, {value.data, value.size}, {properties.data, properties.size}};
+  const detail::BaggageText parts[3] = {
+      {key.data, key.size}, {value.data, value.size}, {properties.data, properties.size}};
   return tailrace_baggage_set(baggage->text, &baggage->used, &baggage->members, parts);
 }
 

@@ -46,8 +46,8 @@ __attribute__((noinline)) std::uint64_t put_other(unsigned char* to, const tailr
 }
 
 // The same for what hot code sends: an interned key and a scalar, which always fits. `known`: known_string().
-TAILRACE_INLINE std::uint64_t put_attribute(unsigned char* to, const tailrace_attribute_t& attribute, std::uint64_t known,
-                                            std::uint64_t& texts) noexcept {
+TAILRACE_INLINE std::uint64_t put_attribute(unsigned char* to, const tailrace_attribute_t& attribute,
+                                            std::uint64_t known, std::uint64_t& texts) noexcept {
   const std::uint64_t key = attribute.key.id;
   const std::uint64_t type = attribute.value.type;
   const std::uint64_t bits = attribute.value.as.natural;
@@ -59,7 +59,8 @@ TAILRACE_INLINE std::uint64_t put_attribute(unsigned char* to, const tailrace_at
   detail::put_pair(to, key | type << 32 | std::uint64_t{8} << 48, bits);
   return 16;
 }
-static_assert(TAILRACE_BOOL == static_cast<int>(ItemType::boolean) && TAILRACE_INT == static_cast<int>(ItemType::integer) &&
+static_assert(TAILRACE_BOOL == static_cast<int>(ItemType::boolean) &&
+              TAILRACE_INT == static_cast<int>(ItemType::integer) &&
               TAILRACE_DOUBLE == static_cast<int>(ItemType::real));
 
 TAILRACE_INLINE bool give_up(ThreadBlock* block) noexcept {
@@ -80,7 +81,8 @@ bool take_plain(const tailrace_finished_options_t& o, Plain& out) noexcept {
   if (o.size != sizeof o || o.kind > TAILRACE_KIND_CONSUMER || o.status > TAILRACE_STATUS_ERROR ||
       o.priority == TAILRACE_PRIORITY_CRITICAL || o.priority > TAILRACE_PRIORITY_BACKGROUND ||
       (o.parent_mode | o.reserved | o.event_count | o.link_count | o.status_message.size | o.trace_state.size) != 0 ||
-      o.parent != nullptr || o.end.clock > TAILRACE_CLOCK_UNIX || o.end.reserved != 0 || !scope_of(o.scope, out.scope)) {
+      o.parent != nullptr || o.end.clock > TAILRACE_CLOCK_UNIX || o.end.reserved != 0 ||
+      !scope_of(o.scope, out.scope)) {
     return false;
   }
   out.kind_status = static_cast<std::uint64_t>(kind_of(o.kind)) | std::uint64_t{o.status} << 4;
@@ -92,7 +94,8 @@ bool take_plain(const tailrace_finished_options_t& o, Plain& out) noexcept {
 
 // False: nothing was recorded. `kind`, `priority` and the rest of `f` are constants where no options are given.
 TAILRACE_INLINE bool write_finished(std::uint64_t name, std::uint64_t start, std::uint64_t start_clock,
-                                    const tailrace_attribute_t* attributes, std::size_t count, const Plain& f) noexcept {
+                                    const tailrace_attribute_t* attributes, std::size_t count,
+                                    const Plain& f) noexcept {
   ThreadBlock* block = tailrace_thread;
   const shm::ControlHot* control = block->control;
   if (TAILRACE_UNLIKELY(control == nullptr)) return false;
@@ -152,8 +155,8 @@ TAILRACE_INLINE bool write_finished(std::uint64_t name, std::uint64_t start, std
   if (TAILRACE_UNLIKELY(!block->ring.fits(f.priority, kMost))) return give_up(block);
   // Behind head nobody reads: what is written here is nothing until head moves.
   unsigned char* to = block->ring.data + (at & block->ring.mask);
-  detail::put_pair(to + 48, parent_id, name | f.kind_status << 32 | (tflags | shm::kRemoteKnown) << 40 |
-                                           std::uint64_t{f.scope} << 48);
+  detail::put_pair(to + 48, parent_id,
+                   name | f.kind_status << 32 | (tflags | shm::kRemoteKnown) << 40 | std::uint64_t{f.scope} << 48);
   detail::put_pair(to + 32, lo, span_id);
   detail::put_pair(to + 16, start, hi);
   std::uint64_t size = sizeof(shm::SpanRecord);
@@ -165,10 +168,14 @@ TAILRACE_INLINE bool write_finished(std::uint64_t name, std::uint64_t start, std
   }
   std::uint64_t flags = f.priority | (start_clock - 1) << shm::kFlagStartClockShift;
   std::uint64_t end = f.end.value;
-  if (f.end.clock == TAILRACE_CLOCK_NOW) end = shm::cpu_counter();
-  else flags |= (f.end.clock - std::uint64_t{1}) << shm::kFlagEndClockShift;
-  detail::put_pair(to, shm::header_word(0, shm::RecordType::span, 0, 0) | size | flags << 48 |
-                           static_cast<std::uint64_t>(count) << 56, end);
+  if (f.end.clock == TAILRACE_CLOCK_NOW)
+    end = shm::cpu_counter();
+  else
+    flags |= (f.end.clock - std::uint64_t{1}) << shm::kFlagEndClockShift;
+  detail::put_pair(
+      to,
+      shm::header_word(0, shm::RecordType::span, 0, 0) | size | flags << 48 | static_cast<std::uint64_t>(count) << 56,
+      end);
   TAILRACE_TEST_POINT("shim.finished.filled");
   shm::LaneHead* lane = block->lane_head;
   lane->head.store(at + size, std::memory_order_release);  // pairs with the agent's acquire
@@ -193,14 +200,14 @@ bool good_events(const tailrace_event_t* events, std::size_t count) noexcept {
 }
 
 __attribute__((noinline, cold)) bool record_as_detached(tailrace_name_t name, tailrace_time_t from,
-                                                  const tailrace_attribute_t* attributes, std::size_t count,
-                                                  const tailrace_finished_options_t* given) noexcept {
+                                                        const tailrace_attribute_t* attributes, std::size_t count,
+                                                        const tailrace_finished_options_t* given) noexcept {
   tailrace_finished_options_t f{};
   SpanRequest request;
   Time end;
   if ((given != nullptr && !take(given, sizeof f, f)) || !good_name(name) || f.reserved != 0 ||
-      f.status > TAILRACE_STATUS_ERROR || !good_attributes(attributes, count) || !good_events(f.events, f.event_count) ||
-      !good_text(f.status_message) || !time_of(f.end, end)) {
+      f.status > TAILRACE_STATUS_ERROR || !good_attributes(attributes, count) ||
+      !good_events(f.events, f.event_count) || !good_text(f.status_message) || !time_of(f.end, end)) {
     return refuse();
   }
   if (f.context != nullptr) *f.context = tailrace_context_t{};
@@ -258,12 +265,14 @@ static __attribute__((noinline)) bool record_with_options(tailrace_name_t name, 
                                                           const tailrace_attribute_t* attributes, std::size_t count,
                                                           const tailrace_finished_options_t* options) noexcept {
   Plain plain;
-  if (take_plain(*options, plain) && write_finished(name.id, start.value, clock_of(start), attributes, count, plain)) return true;
+  if (take_plain(*options, plain) && write_finished(name.id, start.value, clock_of(start), attributes, count, plain))
+    return true;
   return record_as_detached(name, start, attributes, count, options);
 }
 
-extern "C" bool tailrace_span_record(tailrace_name_t name, tailrace_time_t start, const tailrace_attribute_t* attributes,
-                                     size_t count, const tailrace_finished_options_t* options) {
+extern "C" bool tailrace_span_record(tailrace_name_t name, tailrace_time_t start,
+                                     const tailrace_attribute_t* attributes, size_t count,
+                                     const tailrace_finished_options_t* options) {
   if (TAILRACE_UNLIKELY(options != nullptr)) return record_with_options(name, start, attributes, count, options);
   if (TAILRACE_LIKELY(write_finished(name.id, start.value, clock_of(start), attributes, count, Plain()))) return true;
   return record_as_detached(name, start, attributes, count, nullptr);

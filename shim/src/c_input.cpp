@@ -6,11 +6,14 @@
 namespace tailrace::shim {
 namespace {
 
-static_assert(sizeof(tailrace_context_t) == sizeof(Context) && offsetof(tailrace_context_t, trace_state) == offsetof(Context, trace_state));
+static_assert(sizeof(tailrace_context_t) == sizeof(Context) &&
+              offsetof(tailrace_context_t, trace_state) == offsetof(Context, trace_state));
 static_assert(sizeof(tailrace_name_t) == sizeof(Name) && offsetof(tailrace_name_t, id) == offsetof(Name, id));
 static_assert(offsetof(tailrace_attribute_t, value) == offsetof(Attribute, value));
-static_assert(TAILRACE_NAME == static_cast<int>(Value::Kind::string_id) && TAILRACE_UINT == static_cast<int>(Value::Kind::unsigned_integer) &&
-              TAILRACE_MAP == static_cast<int>(Value::Kind::map) && TAILRACE_STRING == static_cast<int>(Value::Kind::string));
+static_assert(TAILRACE_NAME == static_cast<int>(Value::Kind::string_id) &&
+              TAILRACE_UINT == static_cast<int>(Value::Kind::unsigned_integer) &&
+              TAILRACE_MAP == static_cast<int>(Value::Kind::map) &&
+              TAILRACE_STRING == static_cast<int>(Value::Kind::string));
 
 // Every element takes at least eight bytes of a record, and they are read in this order: what comes behind so many
 // is never read.
@@ -65,7 +68,8 @@ bool good_attributes(const tailrace_attribute_t* attributes, std::size_t count) 
   if (count > kListMax || (attributes == nullptr && count != 0)) return false;
   for (std::size_t i = 0; i < count; ++i) {
     // A key without text would be one of the format's own.
-    if (attributes[i].key.text == nullptr || !good_name(attributes[i].key) || !good_value(attributes[i].value)) return false;
+    if (attributes[i].key.text == nullptr || !good_name(attributes[i].key) || !good_value(attributes[i].value))
+      return false;
   }
   return true;
 }

@@ -11,7 +11,8 @@ using detail::Instrument;
 using detail::InstrumentData;
 using shm::MetricKind;
 
-static_assert(TAILRACE_HISTOGRAM == static_cast<int>(MetricKind::histogram) && TAILRACE_COUNTER == static_cast<int>(MetricKind::counter));
+static_assert(TAILRACE_HISTOGRAM == static_cast<int>(MetricKind::histogram) &&
+              TAILRACE_COUNTER == static_cast<int>(MetricKind::counter));
 static_assert(TAILRACE_HISTOGRAM_EXPONENTIAL == static_cast<int>(HistogramKind::exponential));
 
 namespace {
@@ -24,7 +25,8 @@ bool monotonic(const Instrument& instrument) noexcept {
   return instrument.kind == static_cast<std::uint8_t>(MetricKind::counter);
 }
 
-bool take_data(const tailrace_text_t& name, const tailrace_instrument_options_t* options, InstrumentData& data) noexcept {
+bool take_data(const tailrace_text_t& name, const tailrace_instrument_options_t* options,
+               InstrumentData& data) noexcept {
   constexpr std::size_t kBoundsMax = 1u << 16;
   tailrace_instrument_options_t o;
   std::uint16_t scope = 0;

@@ -9,7 +9,8 @@ using namespace tailrace;
 using namespace tailrace::shim;
 
 static_assert(sizeof(tailrace_config_t) == 160 && sizeof(tailrace_stats_t) == 608);
-static_assert(static_cast<int>(Code::no_segment) == TAILRACE_NO_SEGMENT && static_cast<int>(Code::disabled) == TAILRACE_IS_DISABLED);
+static_assert(static_cast<int>(Code::no_segment) == TAILRACE_NO_SEGMENT &&
+              static_cast<int>(Code::disabled) == TAILRACE_IS_DISABLED);
 static_assert(static_cast<int>(Sampler::ratio) == TAILRACE_RATIO);
 static_assert(sizeof(tailrace_outcome_t::sentence) == sizeof(Outcome::sentence));
 
@@ -148,7 +149,8 @@ static void give_counts(const FlushCounts& counts, tailrace_flush_counts_t& out)
 }
 static_assert(static_cast<int>(FlushCode::not_recording) == TAILRACE_FLUSH_NOT_RECORDING);
 
-extern "C" std::uint32_t tailrace_process_flush(std::uint64_t deadline_ms, std::uint32_t priority, tailrace_flush_result_t* out) {
+extern "C" std::uint32_t tailrace_process_flush(std::uint64_t deadline_ms, std::uint32_t priority,
+                                                tailrace_flush_result_t* out) {
   tailrace_flush_result_t given;
   if (priority > TAILRACE_PRIORITY_BACKGROUND || (out != nullptr && !take(out, sizeof given, given))) {
     refuse();
@@ -156,8 +158,8 @@ extern "C" std::uint32_t tailrace_process_flush(std::uint64_t deadline_ms, std::
   }
   const bool critical = priority == TAILRACE_PRIORITY_CRITICAL;
   FlushResult result;
-  tailrace_flush_within(deadline_ms, static_cast<std::uint32_t>(critical ? Priority::critical : Priority::background), &result,
-                        sizeof result);
+  tailrace_flush_within(deadline_ms, static_cast<std::uint32_t>(critical ? Priority::critical : Priority::background),
+                        &result, sizeof result);
   if (out != nullptr) {
     out->code = static_cast<std::uint32_t>(result.code);
     out->timed_out = result.timed_out ? 1 : 0;
@@ -188,14 +190,16 @@ extern "C" tailrace_name_t tailrace_name_intern(const char* text, size_t length)
   return name;
 }
 
-extern "C" tailrace_scope_t tailrace_scope_get(tailrace_text_t name, tailrace_text_t version, tailrace_text_t schema_url,
-                                               const tailrace_attribute_t* attributes, size_t count) {
+extern "C" tailrace_scope_t tailrace_scope_get(tailrace_text_t name, tailrace_text_t version,
+                                               tailrace_text_t schema_url, const tailrace_attribute_t* attributes,
+                                               size_t count) {
   if (!good_text(name) || !good_text(version) || !good_text(schema_url) || !good_attributes(attributes, count)) {
     refuse();
     return 0;
   }
-  const detail::ScopeData data{name.data, name.size, version.data, version.size, schema_url.data,
-                               schema_url.size, attributes_of(attributes), count};
+  const detail::ScopeData data{
+      name.data, name.size, version.data, version.size, schema_url.data, schema_url.size, attributes_of(attributes),
+      count};
   return tailrace_scope(&data);
 }
 

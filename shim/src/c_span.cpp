@@ -9,9 +9,7 @@ namespace tailrace::shim {
 
 using shm::ItemType;
 
-bool not_a_handle(const tailrace_span_t* span) noexcept {
-  return (span != nullptr && span->tag == 0) || refuse();
-}
+bool not_a_handle(const tailrace_span_t* span) noexcept { return (span != nullptr && span->tag == 0) || refuse(); }
 
 bool take_options(const tailrace_span_options_t& given, SpanRequest& out) noexcept {
   std::uint8_t priority = 0;
@@ -50,7 +48,8 @@ bool good_links(const tailrace_link_t* links, std::size_t count) noexcept {
 
 void add_links(SpanState& s, const tailrace_link_t* links, std::size_t count) noexcept {
   for (std::size_t i = 0; i < count && s.word != 0; ++i) {
-    const Link link{context_of(links[i].context), Attributes(attributes_of(links[i].attributes), links[i].attribute_count)};
+    const Link link{context_of(links[i].context),
+                    Attributes(attributes_of(links[i].attributes), links[i].attribute_count)};
     tailrace_span_link(&s, &link);
   }
 }
@@ -65,14 +64,15 @@ bool with_id(tailrace_name_t& name) noexcept {
   return name.id != 0;
 }
 
-__attribute__((noinline)) bool begin(tailrace_span_t* span, tailrace_name_t name, const tailrace_span_options_t* options,
-                                     std::uint64_t* ids) noexcept {
+__attribute__((noinline)) bool begin(tailrace_span_t* span, tailrace_name_t name,
+                                     const tailrace_span_options_t* options, std::uint64_t* ids) noexcept {
   if (span == nullptr) return refuse();
   SpanState& s = fresh_state(span, ids == nullptr ? kCurrentTag : kDetachedTag);
   if (options == nullptr && ids == nullptr && with_id(name)) return tailrace_span_begin(span, name, nullptr);
   SpanRequest request;
   tailrace_span_options_t given{};
-  if (!good_name(name) || (options != nullptr && (!take(options, sizeof given, given) || !take_options(given, request)))) {
+  if (!good_name(name) ||
+      (options != nullptr && (!take(options, sizeof given, given) || !take_options(given, request)))) {
     span->tag = 0;
     return refuse();
   }
@@ -102,7 +102,8 @@ __attribute__((noinline)) bool set_scalar_slow(tailrace_span_t* span, tailrace_n
   value.as.natural = word;
   return set(s, key, *values_of(&value));
 }
-static_assert(TAILRACE_BOOL == static_cast<int>(ItemType::boolean) && TAILRACE_INT == static_cast<int>(ItemType::integer) &&
+static_assert(TAILRACE_BOOL == static_cast<int>(ItemType::boolean) &&
+              TAILRACE_INT == static_cast<int>(ItemType::integer) &&
               TAILRACE_DOUBLE == static_cast<int>(ItemType::real));
 
 __attribute__((noinline)) bool set_scalar(tailrace_span_t* span, tailrace_name_t key, ItemType type,
@@ -130,7 +131,8 @@ __attribute__((noinline)) bool set_string_slow(tailrace_span_t* span, tailrace_n
 using namespace tailrace;
 using namespace tailrace::shim;
 
-extern "C" bool tailrace_span_begin(tailrace_span_t* span, tailrace_name_t name, const tailrace_span_options_t* options) {
+extern "C" bool tailrace_span_begin(tailrace_span_t* span, tailrace_name_t name,
+                                    const tailrace_span_options_t* options) {
   if (TAILRACE_LIKELY(span != nullptr && options == nullptr && known_string(name.id))) {
     SpanState& s = fresh_state(span, kCurrentTag);
     if (TAILRACE_LIKELY(detail::start_fast(s, name.id, SpanKind::internal, Priority::normal, 0))) return true;
@@ -193,7 +195,8 @@ extern "C" bool tailrace_span_set_value(tailrace_span_t* span, tailrace_name_t k
   return s.word == 0 || set(s, key, *values_of(value));
 }
 
-extern "C" bool tailrace_span_set_attributes(tailrace_span_t* span, const tailrace_attribute_t* attributes, size_t count) {
+extern "C" bool tailrace_span_set_attributes(tailrace_span_t* span, const tailrace_attribute_t* attributes,
+                                             size_t count) {
   if (!is_handle(span)) return not_a_handle(span);
   if (!good_attributes(attributes, count)) return refuse();
   SpanState& s = state_of(span);
@@ -205,8 +208,8 @@ extern "C" bool tailrace_span_set_attributes(tailrace_span_t* span, const tailra
   return true;
 }
 
-extern "C" bool tailrace_span_add_event(tailrace_span_t* span, tailrace_name_t name, const tailrace_attribute_t* attributes,
-                                        size_t count, tailrace_time_t time) {
+extern "C" bool tailrace_span_add_event(tailrace_span_t* span, tailrace_name_t name,
+                                        const tailrace_attribute_t* attributes, size_t count, tailrace_time_t time) {
   if (!is_handle(span)) return not_a_handle(span);
   Time at;
   if (!good_name(name) || !good_attributes(attributes, count) || !time_of(time, at)) return refuse();
@@ -231,7 +234,8 @@ extern "C" bool tailrace_span_add_exception(tailrace_span_t* span, tailrace_text
                                             size_t count) {
   if (!is_handle(span)) return not_a_handle(span);
   constexpr std::size_t kMost = 64;
-  if (!good_text(type) || !good_text(message) || !good_text(stacktrace) || !good_attributes(attributes, count)) return refuse();
+  if (!good_text(type) || !good_text(message) || !good_text(stacktrace) || !good_attributes(attributes, count))
+    return refuse();
   SpanState& s = state_of(span);
   if (s.word == 0) return true;
   alignas(Attribute) unsigned char memory[kMost * sizeof(Attribute)];
@@ -253,7 +257,8 @@ extern "C" bool tailrace_span_add_exception(tailrace_span_t* span, tailrace_text
   return true;
 }
 
-extern "C" bool tailrace_span_set_status(tailrace_span_t* span, std::uint32_t status, const char* message, size_t length) {
+extern "C" bool tailrace_span_set_status(tailrace_span_t* span, std::uint32_t status, const char* message,
+                                         size_t length) {
   if (!is_handle(span)) return not_a_handle(span);
   if (status > TAILRACE_STATUS_ERROR || !good_text(message, length)) return refuse();
   if (state_of(span).word != 0) tailrace_span_status(&state_of(span), status, message, length);

@@ -15,12 +15,16 @@ inline constexpr std::uint64_t kDetachedTag = kCurrentTag | 1;
 
 static_assert(sizeof(tailrace_span_t::state) == sizeof(SpanState) && offsetof(tailrace_span_t, state) == 0);
 
-inline bool is_handle(const tailrace_span_t* span) noexcept { return span != nullptr && (span->tag | 1) == kDetachedTag; }
+inline bool is_handle(const tailrace_span_t* span) noexcept {
+  return span != nullptr && (span->tag | 1) == kDetachedTag;
+}
 // True: a handle that does nothing. Else it is none, and counted.
 bool not_a_handle(const tailrace_span_t* span) noexcept;
 
 inline SpanState& state_of(tailrace_span_t* span) noexcept { return *reinterpret_cast<SpanState*>(span); }
-inline const SpanState& state_of(const tailrace_span_t* span) noexcept { return *reinterpret_cast<const SpanState*>(span); }
+inline const SpanState& state_of(const tailrace_span_t* span) noexcept {
+  return *reinterpret_cast<const SpanState*>(span);
+}
 inline SpanState& fresh_state(tailrace_span_t* span, std::uint64_t tag) noexcept {
   span->tag = tag;
   return *new (static_cast<void*>(span)) SpanState{};

@@ -6,7 +6,9 @@
 namespace tailrace::shim {
 
 std::uint64_t without_dead(const ThreadBlock& block) noexcept {
-  const auto dead = [&block](std::uint32_t depth) { return __atomic_load_n(&block.stack[depth].dead, __ATOMIC_RELAXED) != 0; };
+  const auto dead = [&block](std::uint32_t depth) {
+    return __atomic_load_n(&block.stack[depth].dead, __ATOMIC_RELAXED) != 0;
+  };
   std::uint32_t depth = depth_of(block.top);
   while (depth > 0 && dead(depth)) --depth;
   std::uint64_t look = 0;
@@ -60,7 +62,8 @@ extern "C" void tailrace_span_context(const SpanState* state, const std::uint64_
   std::memcpy(out->span_id, &ids[2], 8);
   out->sampled = (tflags & shm::kSampled) != 0;
   out->random = (tflags & shm::kRandom) != 0;
-  const auto trace_state = static_cast<std::uint32_t>(s.word != 0 ? trace_state_of(s) : tflags >> kFlagsTraceStateShift);
+  const auto trace_state =
+      static_cast<std::uint32_t>(s.word != 0 ? trace_state_of(s) : tflags >> kFlagsTraceStateShift);
   if (trace_state != 0) out->trace_state = pinned_handle(trace_state);
 }
 
@@ -96,8 +99,7 @@ extern "C" std::uint64_t tailrace_activate(const Context* context) noexcept {
     std::memcpy(entry.trace_id, context->trace_id, 16);
     std::memcpy(&entry.span_id, context->span_id, 8);
     entry.tflags = (context->sampled ? shm::kSampled : 0u) | (context->random ? shm::kRandom : 0u) |
-                   (context->remote ? shm::kRemote : 0u) | shm::kRemoteKnown |
-                   pinned << kFlagsTraceStateShift;
+                   (context->remote ? shm::kRemote : 0u) | shm::kRemoteKnown | pinned << kFlagsTraceStateShift;
   }
   const std::uint64_t top = block->top + 1;
   block->top = top;

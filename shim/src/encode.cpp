@@ -155,7 +155,10 @@ bool Encoder::item(const detail::Name& key, const Value& value, unsigned depth) 
       type = ItemType::string;
       text = true;
       break;
-    case Value::Kind::string: type = ItemType::string; text = true; break;
+    case Value::Kind::string:
+      type = ItemType::string;
+      text = true;
+      break;
     case Value::Kind::character:
       digits[0] = static_cast<char>(value.word());
       from = digits;

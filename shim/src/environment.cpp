@@ -52,12 +52,15 @@ void apply_sampler(Config& config, Problems& warnings) {
     }
   }
   if (!known) {
-    warnings.add("OTEL_TRACES_SAMPLER is '%.40s', which is no sampler known here; it is the configuration's, by default "
-                 "parentbased_always_on", name);
+    warnings.add(
+        "OTEL_TRACES_SAMPLER is '%.40s', which is no sampler known here; it is the configuration's, by default "
+        "parentbased_always_on",
+        name);
     return;
   }
   config.sampler_ratio = 1.0;
-  if (argument == nullptr || (config.sampler != Sampler::ratio && config.sampler != Sampler::parent_based_ratio)) return;
+  if (argument == nullptr || (config.sampler != Sampler::ratio && config.sampler != Sampler::parent_based_ratio))
+    return;
   char* end = nullptr;
   errno = 0;
   const double ratio = std::strtod(argument, &end);
@@ -91,7 +94,8 @@ void apply_propagators(Config& config, Problems& warnings) {
     if (same_word(word, "baggage")) found |= kPropagateBaggage;
     if (known) continue;
     bool elsewhere = false;
-    for (const char* other : {"b3", "b3multi", "jaeger", "xray", "ottrace"}) elsewhere = elsewhere || same_word(word, other);
+    for (const char* other : {"b3", "b3multi", "jaeger", "xray", "ottrace"})
+      elsewhere = elsewhere || same_word(word, other);
     warnings.add("OTEL_PROPAGATORS has '%s', which %s: tracecontext, baggage and none are", word,
                  elsewhere ? "is not supported" : "is no propagator known here");
   }
@@ -121,7 +125,8 @@ void apply_aggregation(Config& config, Problems& warnings) {
   } else if (same_word(value, "explicit_bucket_histogram")) {
     config.exponential_histograms = false;
   } else {
-    warnings.add("%s is '%.40s', neither explicit_bucket_histogram nor base2_exponential_bucket_histogram", kName, value);
+    warnings.add("%s is '%.40s', neither explicit_bucket_histogram nor base2_exponential_bucket_histogram", kName,
+                 value);
   }
 }
 
@@ -131,11 +136,11 @@ LogLevel log_level() {
     const char* word;
     LogLevel level;
   };
-  constexpr Word kWords[] = {{"trace", LogLevel::everything}, {"debug", LogLevel::everything},
-                             {"info", LogLevel::everything},  {"warn", LogLevel::everything},
+  constexpr Word kWords[] = {{"trace", LogLevel::everything},   {"debug", LogLevel::everything},
+                             {"info", LogLevel::everything},    {"warn", LogLevel::everything},
                              {"warning", LogLevel::everything}, {"error", LogLevel::errors},
-                             {"fatal", LogLevel::nothing},    {"critical", LogLevel::nothing},
-                             {"none", LogLevel::nothing},     {"off", LogLevel::nothing}};
+                             {"fatal", LogLevel::nothing},      {"critical", LogLevel::nothing},
+                             {"none", LogLevel::nothing},       {"off", LogLevel::nothing}};
   const char* value = variable("OTEL_LOG_LEVEL");
   if (value == nullptr) return LogLevel::everything;
   for (const Word& known : kWords) {
@@ -161,8 +166,8 @@ void apply_min_severity(Config& config, Problems& warnings) {
       return;
     }
   }
-  config.min_severity = static_cast<Severity>(
-      number_variable(kName, static_cast<std::uint32_t>(config.min_severity), 1, 24, warnings));
+  config.min_severity =
+      static_cast<Severity>(number_variable(kName, static_cast<std::uint32_t>(config.min_severity), 1, 24, warnings));
 }
 
 void apply_ring_bytes(Config& config, Problems& warnings) {
@@ -234,8 +239,7 @@ const char* variable(const char* name) noexcept {
 }
 
 bool same_word(const char* a, const char* b) noexcept {
-  for (; *a != 0 && lower(*a) == lower(*b); ++a, ++b) {
-  }
+  for (; *a != 0 && lower(*a) == lower(*b); ++a, ++b) {}
   return lower(*a) == lower(*b);
 }
 
@@ -288,10 +292,10 @@ std::uint64_t threshold_of(double ratio) noexcept {
 bool says_warnings() noexcept { return log_level() == LogLevel::everything || log_level() == LogLevel::unknown; }
 
 std::size_t read_hints(Hint (&hints)[kHintsMax], Problems& warnings) noexcept {
-  constexpr const char* kNumbers[] = {
-      "OTEL_BSP_SCHEDULE_DELAY",  "OTEL_BSP_MAX_QUEUE_SIZE",  "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-      "OTEL_BLRP_SCHEDULE_DELAY", "OTEL_BLRP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
-      "OTEL_METRIC_EXPORT_INTERVAL"};
+  constexpr const char* kNumbers[] = {"OTEL_BSP_SCHEDULE_DELAY",        "OTEL_BSP_MAX_QUEUE_SIZE",
+                                      "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BLRP_SCHEDULE_DELAY",
+                                      "OTEL_BLRP_MAX_QUEUE_SIZE",       "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+                                      "OTEL_METRIC_EXPORT_INTERVAL"};
   constexpr const char* kTemporality = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
   static_assert(sizeof kNumbers / sizeof kNumbers[0] + 1 == kHintsMax);
   constexpr std::uint32_t kBad = 0xffffffff;
@@ -322,7 +326,8 @@ void apply_environment(Config& c, Problems& w) noexcept {
   // OTEL_LOG_LEVEL is about what the SDK itself says.
   if (log_level() == LogLevel::nothing) c.quiet = true;
   if (log_level() == LogLevel::unknown) {
-    w.add("OTEL_LOG_LEVEL is '%.40s', none of trace, debug, info, warn, error, fatal and none", variable("OTEL_LOG_LEVEL"));
+    w.add("OTEL_LOG_LEVEL is '%.40s', none of trace, debug, info, warn, error, fatal and none",
+          variable("OTEL_LOG_LEVEL"));
   }
   if (const char* service = variable("OTEL_SERVICE_NAME"); service != nullptr) c.service = service;
   if (const char* service = variable("TAILRACE_SERVICE_NAME"); service != nullptr) c.service = service;

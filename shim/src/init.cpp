@@ -80,8 +80,8 @@ void resource_from_environment(Encoder& encoder, bool named, Problems& warnings)
       for (char* end = pair + std::strlen(pair); end > pair && end[-1] == ' '; --end) end[-1] = 0;
       if (writing == 0 || (named && std::strcmp(pair, "service.name") == 0)) continue;
       if (!encoder.item(Key(pair), Value(std::string_view(content)))) {
-        warnings.add("OTEL_RESOURCE_ATTRIBUTES: the resource is larger than %u bytes, '%.30s' is left out", kResourceBytes,
-                     pair);
+        warnings.add("OTEL_RESOURCE_ATTRIBUTES: the resource is larger than %u bytes, '%.30s' is left out",
+                     kResourceBytes, pair);
       }
     }
   }
@@ -145,11 +145,13 @@ void validate(const Config& c, Problems& problems) noexcept {
   if (c.directory.size() >= sizeof(Settings::directory)) {
     problems.add("directory is longer than %zu bytes", sizeof(Settings::directory) - 1);
   } else if (!c.directory.empty() && c.directory[0] != '/') {
-    problems.add("directory is '%.*s', not an absolute path", static_cast<int>(c.directory.size() < 60 ? c.directory.size() : 60),
-                 c.directory.data());
+    problems.add("directory is '%.*s', not an absolute path",
+                 static_cast<int>(c.directory.size() < 60 ? c.directory.size() : 60), c.directory.data());
   }
-  if (static_cast<unsigned>(c.min_severity) > 24) problems.add("min_severity is %u, not up to 24", static_cast<unsigned>(c.min_severity));
-  if (static_cast<unsigned>(c.sampler) > static_cast<unsigned>(Sampler::ratio)) problems.add("sampler is none of those known");
+  if (static_cast<unsigned>(c.min_severity) > 24)
+    problems.add("min_severity is %u, not up to 24", static_cast<unsigned>(c.min_severity));
+  if (static_cast<unsigned>(c.sampler) > static_cast<unsigned>(Sampler::ratio))
+    problems.add("sampler is none of those known");
 }
 
 void settle(const Config& c, Settings& s) noexcept {
@@ -173,7 +175,9 @@ void settle(const Config& c, Settings& s) noexcept {
   s.min_severity = static_cast<std::uint32_t>(c.min_severity);
   if (s.min_severity <= 1) s.min_severity = 0;
   s.quiet = c.quiet;
-  const auto pick = [](std::uint32_t special, std::uint32_t general) { return special != kAsGeneral ? special : general; };
+  const auto pick = [](std::uint32_t special, std::uint32_t general) {
+    return special != kAsGeneral ? special : general;
+  };
   s.span_limits.attributes = count16(pick(c.span_attribute_count_limit, c.attribute_count_limit));
   s.span_limits.events = count16(c.span_event_count_limit);
   s.span_limits.links = count16(c.span_link_count_limit);
@@ -242,8 +246,8 @@ void initialise(Config config, Outcome& outcome) noexcept {
   p->state.store(ChildState::building, std::memory_order_relaxed);
   if (!build_segment(*p, why, sizeof why)) {
     p->state.store(ChildState::failed, std::memory_order_release);
-    finish(outcome, g.why_code == Code::no_directory ? Code::no_directory : Code::no_segment,
-           "%s; nothing is recorded", why);
+    finish(outcome, g.why_code == Code::no_directory ? Code::no_directory : Code::no_segment, "%s; nothing is recorded",
+           why);
     return;
   }
   if (!warnings.none()) {
@@ -347,7 +351,8 @@ extern "C" void tailrace_init(const Config* config, std::uint32_t config_size, s
     if (outcome->code == Code::disabled) tailrace_thread = &off_block;
     g.mode.store(outcome->ok() ? Mode::active : Mode::off, std::memory_order_release);
     const std::uint32_t interval_ms = g.settings.observe_interval_ms;
-    if (outcome->ok() && interval_ms != 0 && (g.settings.off_mask & detail::kMetricsOff) == 0 && !start_ticking(interval_ms)) {
+    if (outcome->ok() && interval_ms != 0 && (g.settings.off_mask & detail::kMetricsOff) == 0 &&
+        !start_ticking(interval_ms)) {
       complain("no thread for observables is to be had: call tick()");
     }
   }
@@ -377,12 +382,15 @@ extern "C" void tailrace_stats(Stats* out, std::uint32_t size) noexcept {
     stats.metrics_invalid += map.process->metrics_invalid.load(std::memory_order_relaxed);
     stats.metrics_clamped = map.process->metrics_clamped.load(std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < map.geometry.lanes; ++i) {
-      if (i == stats.lanes_used && i < map.geometry.lanes - shm::kSharedLanes) i = map.geometry.lanes - shm::kSharedLanes;
+      if (i == stats.lanes_used && i < map.geometry.lanes - shm::kSharedLanes)
+        i = map.geometry.lanes - shm::kSharedLanes;
       const shm::LaneHead& head = map.heads[i];
-      if (head.in_use.load(std::memory_order_relaxed) != 0 && i < map.geometry.lanes - shm::kSharedLanes) ++stats.lanes_in_use;
+      if (head.in_use.load(std::memory_order_relaxed) != 0 && i < map.geometry.lanes - shm::kSharedLanes)
+        ++stats.lanes_in_use;
       for (std::size_t s = 0; s < shm::kSignals; ++s) {
         stats.written[s] += head.written[s].load(std::memory_order_relaxed);
-        for (std::size_t q = 0; q < shm::kPriorities; ++q) stats.dropped[s][q] += head.dropped[s][q].load(std::memory_order_relaxed);
+        for (std::size_t q = 0; q < shm::kPriorities; ++q)
+          stats.dropped[s][q] += head.dropped[s][q].load(std::memory_order_relaxed);
       }
       stats.not_sampled += head.not_sampled.load(std::memory_order_relaxed);
       stats.refused += head.refused.load(std::memory_order_relaxed);

@@ -59,8 +59,7 @@ extern "C" void tailrace_log(const detail::LogData* log) noexcept {
   }
   const shm::ControlHot& control = g.map.control->hot;
   if (((control.disable_mask.load(std::memory_order_relaxed) | g.settings.off_mask) & 2u) != 0 ||
-      data.severity < g.settings.min_severity ||
-      data.severity < control.min_severity.load(std::memory_order_relaxed)) {
+      data.severity < g.settings.min_severity || data.severity < control.min_severity.load(std::memory_order_relaxed)) {
     return;
   }
   if (priority != 0 && (control.shed_mask.load(std::memory_order_relaxed) >> priority & 1) != 0) {

@@ -30,7 +30,8 @@ char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c 
 
 std::uint32_t hash_name(const char* name, std::size_t length, std::uint16_t scope) noexcept {
   std::uint64_t hash = 0xcbf29ce484222325ull ^ scope;
-  for (std::size_t i = 0; i < length; ++i) hash = (hash ^ static_cast<unsigned char>(lower(name[i]))) * 0x100000001b3ull;
+  for (std::size_t i = 0; i < length; ++i)
+    hash = (hash ^ static_cast<unsigned char>(lower(name[i]))) * 0x100000001b3ull;
   return static_cast<std::uint32_t>(hash >> 32 ^ hash);
 }
 
@@ -78,7 +79,8 @@ bool histogram_kind(std::uint8_t kind) noexcept { return kind >= static_cast<std
 constexpr std::uint8_t kIdentityFlags = shm::kMetricReal | shm::kMetricObservable;
 
 bool same_instrument(const InstrumentRecord& have, const detail::InstrumentData& data) noexcept {
-  const bool kind = have.instrument.kind == data.kind || (histogram_kind(have.instrument.kind) && histogram_kind(data.kind));
+  const bool kind =
+      have.instrument.kind == data.kind || (histogram_kind(have.instrument.kind) && histogram_kind(data.kind));
   return kind && (have.instrument.flags & kIdentityFlags) == (data.flags & kIdentityFlags) &&
          text_of(have.unit) == std::string_view(data.unit, data.unit_length);
 }
@@ -88,12 +90,13 @@ void complain_of_conflict(InstrumentRecord& have, const detail::InstrumentData& 
   const std::string_view name = text_of(have.name);
   const std::string_view unit = text_of(have.unit);
   char text[500];
-  std::snprintf(text, sizeof text,
-                "metric '%.*s' is %s of %s in '%.*s'; '%.*s', %s of %s in '%.*s', is not recorded: give it another name",
-                static_cast<int>(name.size()), name.data(), kind_name(have.instrument.kind, have.instrument.flags),
-                type_name(have.instrument.flags), static_cast<int>(unit.size() < 63 ? unit.size() : 63), unit.data(),
-                static_cast<int>(data.name_length), data.name, kind_name(data.kind, data.flags), type_name(data.flags),
-                static_cast<int>(data.unit_length < 63 ? data.unit_length : 63), data.unit);
+  std::snprintf(
+      text, sizeof text,
+      "metric '%.*s' is %s of %s in '%.*s'; '%.*s', %s of %s in '%.*s', is not recorded: give it another name",
+      static_cast<int>(name.size()), name.data(), kind_name(have.instrument.kind, have.instrument.flags),
+      type_name(have.instrument.flags), static_cast<int>(unit.size() < 63 ? unit.size() : 63), unit.data(),
+      static_cast<int>(data.name_length), data.name, kind_name(data.kind, data.flags), type_name(data.flags),
+      static_cast<int>(data.unit_length < 63 ? data.unit_length : 63), data.unit);
   complain(text);
 }
 
@@ -152,7 +155,8 @@ InstrumentRecord* make_instrument(Registry& r, const detail::InstrumentData& dat
 // Attributes as the bytes that stand for the set: sorted by key, the last of equal keys, keys as string ids,
 // strings as they are. Equal sets have equal bytes. `make`: keys that are new are interned.
 enum class Canonical { done, unknown_key, unfit };
-Canonical canonical(const Attribute* attributes, std::size_t size, bool make, unsigned char* blob, std::uint32_t& length) noexcept {
+Canonical canonical(const Attribute* attributes, std::size_t size, bool make, unsigned char* blob,
+                    std::uint32_t& length) noexcept {
   if (size > kAttributesMax) return Canonical::unfit;
   std::uint8_t order[kAttributesMax];
   std::size_t count = 0;
@@ -199,7 +203,8 @@ Cell cell_of(const MetricDescriptor& d, std::uint32_t index) noexcept {
 }
 
 // kNoCell: not there; then *free_at is where it would go.
-Cell find_series(const Registry& r, const InstrumentRecord& in, std::uint32_t attributes, std::uint32_t* free_at) noexcept {
+Cell find_series(const Registry& r, const InstrumentRecord& in, std::uint32_t attributes,
+                 std::uint32_t* free_at) noexcept {
   const std::uint32_t first = in.first_series.load(std::memory_order_acquire);
   const std::uint32_t hash = series_slot(in.instrument.index, attributes);
   for (std::uint32_t probe = 0; probe < kSeriesTable; ++probe) {
@@ -216,15 +221,16 @@ Cell find_series(const Registry& r, const InstrumentRecord& in, std::uint32_t at
 }
 
 bool in_lanes(const MetricDescriptor& d) noexcept {
-  return (d.flags & shm::kMetricObservable) == 0 &&
-         (d.kind == static_cast<std::uint8_t>(MetricKind::counter) || d.kind == static_cast<std::uint8_t>(MetricKind::up_down_counter));
+  return (d.flags & shm::kMetricObservable) == 0 && (d.kind == static_cast<std::uint8_t>(MetricKind::counter) ||
+                                                     d.kind == static_cast<std::uint8_t>(MetricKind::up_down_counter));
 }
 
 std::uint64_t counter_now() noexcept {
   return g.clock == static_cast<std::uint32_t>(shm::ClockKind::monotonic) ? shm::monotonic_ns() : shm::cpu_counter();
 }
 
-bool grow_to(unsigned char* base, std::uint64_t& committed, std::uint64_t need, std::uint64_t step, std::uint64_t most) noexcept {
+bool grow_to(unsigned char* base, std::uint64_t& committed, std::uint64_t need, std::uint64_t step,
+             std::uint64_t most) noexcept {
   if (need <= committed) return true;
   std::uint64_t to = (need + step - 1) / step * step;
   if (to > most) to = most;
@@ -246,8 +252,9 @@ bool commit_lane_cells(Private& p, const shm::SegmentMap& map, std::uint64_t wor
 bool commit_series(Private& p, const shm::SegmentMap& map, std::uint32_t count, std::uint64_t lane_words,
                    std::uint64_t shared_words) noexcept {
   const bool good =
-      grow_to(reinterpret_cast<unsigned char*>(map.descriptors), p.descriptors_committed, std::uint64_t{count} * sizeof(MetricDescriptor),
-              kDescriptorStep, std::uint64_t{shm::kMetricDescriptorsMax} * sizeof(MetricDescriptor)) &&
+      grow_to(reinterpret_cast<unsigned char*>(map.descriptors), p.descriptors_committed,
+              std::uint64_t{count} * sizeof(MetricDescriptor), kDescriptorStep,
+              std::uint64_t{shm::kMetricDescriptorsMax} * sizeof(MetricDescriptor)) &&
       grow_to(map.metric_shared, p.shared_cells_committed, shared_words * 8, kSharedStep, shm::kSharedCellBytes) &&
       commit_lane_cells(p, map, lane_words);
   TAILRACE_TEST_POINT("shim.metric.pages");
@@ -271,7 +278,8 @@ void commit_running_lanes(Private& p, const shm::SegmentMap& map, std::uint64_t 
 }
 
 // Under the lock. Null cell: no room, nothing has changed.
-Cell make_series(Registry& r, InstrumentRecord& in, std::uint32_t attributes, std::uint8_t more_flags, std::uint32_t free_at) noexcept {
+Cell make_series(Registry& r, InstrumentRecord& in, std::uint32_t attributes, std::uint8_t more_flags,
+                 std::uint32_t free_at) noexcept {
   const std::uint32_t index = g.series.load(std::memory_order_relaxed);
   if (index == shm::kMetricDescriptorsMax) return kNoCell;
   const detail::Buckets& b = in.instrument.buckets;
@@ -307,7 +315,8 @@ Cell make_series(Registry& r, InstrumentRecord& in, std::uint32_t attributes, st
   }
   if (lane_words * 8 > shm::kLaneCellBytes || shared_words * 8 > shm::kSharedCellBytes) return kNoCell;
   Private* p = area();
-  const bool ready = p != nullptr && p->state.load(std::memory_order_acquire) == ChildState::ready && p->metrics_ready != 0;
+  const bool ready =
+      p != nullptr && p->state.load(std::memory_order_acquire) == ChildState::ready && p->metrics_ready != 0;
   if (ready) {
     if (!commit_series(*p, g.map, index + 1, lane_words, shared_words)) return kNoCell;
     if (lane_words != r.lane_words) commit_running_lanes(*p, g.map, lane_words);
@@ -322,7 +331,8 @@ Cell make_series(Registry& r, InstrumentRecord& in, std::uint32_t attributes, st
   r.shared_words = shared_words;
   in.first_series.store(d.instrument, std::memory_order_release);
   g.series.store(index + 1, std::memory_order_release);
-  if (free_at != kNone) r.series_table[free_at].store(index + 1, std::memory_order_release);  // pairs with find_series()
+  if (free_at != kNone)
+    r.series_table[free_at].store(index + 1, std::memory_order_release);  // pairs with find_series()
   return cell_of(d, index);
 }
 
@@ -349,7 +359,8 @@ Cell overflow_series(Registry& r, InstrumentRecord& in) noexcept {
 Registry* registry() noexcept {
   void* have = g.registry.load(std::memory_order_acquire);
   if (have != nullptr) return static_cast<Registry*>(have);
-  void* fresh = mmap(nullptr, sizeof(Registry), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* fresh =
+      mmap(nullptr, sizeof(Registry), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (fresh == MAP_FAILED) return nullptr;
   munlock(fresh, sizeof(Registry));
   if (!g.registry.compare_exchange_strong(have, fresh, std::memory_order_acq_rel)) {
@@ -388,7 +399,8 @@ bool grow_block_cells(ThreadBlock& block, std::uint32_t lane, std::uint64_t word
 void commit_cells(ThreadBlock& block, unsigned attempts) noexcept {
   Private* p = area();
   const Registry* r = static_cast<Registry*>(g.registry.load(std::memory_order_acquire));
-  if (p == nullptr || p->metrics_ready == 0 || r == nullptr || block.lane == kNoLane || block.cells_refused != 0) return;
+  if (p == nullptr || p->metrics_ready == 0 || r == nullptr || block.lane == kNoLane || block.cells_refused != 0)
+    return;
   if (!g.metrics_lock.try_lock(attempts)) return;
   // No space: this thread's counters go to the shared lane.
   if (!grow_block_cells(block, block.lane, r->lane_words)) block.cells_refused = 1;
@@ -414,7 +426,8 @@ void copy_metrics(Private& p, const shm::SegmentMap& map) noexcept {
   p.metrics_ready = 1;
 }
 
-Cell resolve(const detail::Instrument* instrument, const Attribute* attributes, std::size_t size, bool& settled) noexcept {
+Cell resolve(const detail::Instrument* instrument, const Attribute* attributes, std::size_t size,
+             bool& settled) noexcept {
   settled = false;
   Registry* r = registry();
   if (instrument == nullptr || instrument->index == kNone || r == nullptr || mirror() == nullptr) return kNoCell;
@@ -429,7 +442,8 @@ Cell resolve(const detail::Instrument* instrument, const Attribute* attributes, 
     if (what == Canonical::done) id = find_string(reinterpret_cast<const char*>(blob), length);
     known = id != 0;
     const Cell full = in.overflow.load(std::memory_order_acquire);
-    if (!known && full != kNoCell && (what == Canonical::unfit || in.sets.load(std::memory_order_relaxed) >= in.limit)) return full;
+    if (!known && full != kNoCell && (what == Canonical::unfit || in.sets.load(std::memory_order_relaxed) >= in.limit))
+      return full;
   }
   if (known) {
     const Cell cell = find_series(*r, in, id, nullptr);
@@ -476,10 +490,11 @@ extern "C" const detail::Instrument* tailrace_instrument(const detail::Instrumen
   if (r == nullptr || mirror() == nullptr || ensure_area() == nullptr) return &sink.instrument;
   if (data->name == nullptr || !valid_name(data->name, data->name_length)) {
     char text[400];
-    std::snprintf(text, sizeof text,
-                  "'%.*s' is no name for a metric: a letter first, then letters, digits, '_', '.', '-', '/', 255 at most; "
-                  "it is not recorded",
-                  static_cast<int>(data->name_length < 80 ? data->name_length : 80), data->name != nullptr ? data->name : "");
+    std::snprintf(
+        text, sizeof text,
+        "'%.*s' is no name for a metric: a letter first, then letters, digits, '_', '.', '-', '/', 255 at most; "
+        "it is not recorded",
+        static_cast<int>(data->name_length < 80 ? data->name_length : 80), data->name != nullptr ? data->name : "");
     complain(text);
     return &sink.instrument;
   }
@@ -500,7 +515,8 @@ extern "C" const detail::Instrument* tailrace_instrument(const detail::Instrumen
   return &found->instrument;
 }
 
-extern "C" Cell tailrace_series(const detail::Instrument* instrument, const Attribute* attributes, std::size_t size) noexcept {
+extern "C" Cell tailrace_series(const detail::Instrument* instrument, const Attribute* attributes,
+                                std::size_t size) noexcept {
   bool settled;
   return resolve(instrument, attributes, size, settled);
 }

@@ -74,10 +74,12 @@ bool grow_block_cells(ThreadBlock& block, std::uint32_t lane, std::uint64_t word
 
 // The series with these attributes, made now unless the limit says overflow; kNoCell: none to be had.
 // `settled`: it will be the same for ever.
-Cell resolve(const detail::Instrument* instrument, const Attribute* attributes, std::size_t size, bool& settled) noexcept;
+Cell resolve(const detail::Instrument* instrument, const Attribute* attributes, std::size_t size,
+             bool& settled) noexcept;
 
 // The same by way of the thread's cache. `block` may be null.
-Cell look_up(ThreadBlock* block, const detail::Instrument* instrument, const Attribute* attributes, std::size_t size) noexcept;
+Cell look_up(ThreadBlock* block, const detail::Instrument* instrument, const Attribute* attributes,
+             std::size_t size) noexcept;
 
 InstrumentRecord& record_of(const detail::Instrument* instrument) noexcept;
 Registry* registry() noexcept;  // null: no memory
@@ -91,7 +93,7 @@ void complain(const char* sentence) noexcept;
 void say_complaint() noexcept;
 
 // Bounds and thresholds of a histogram. False: no memory. `why`: what was wrong with the options, and is replaced.
-bool fill_buckets(const detail::InstrumentData& data, Registry& registry, detail::Instrument& instrument,
-                  char* why, std::size_t room) noexcept;
+bool fill_buckets(const detail::InstrumentData& data, Registry& registry, detail::Instrument& instrument, char* why,
+                  std::size_t room) noexcept;
 
 }  // namespace tailrace::shim

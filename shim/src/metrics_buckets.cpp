@@ -165,7 +165,8 @@ bool fill_buckets(const detail::InstrumentData& data, Registry& registry, detail
       good = fill_exponential(scale, smallest, greatest, registry, b);
     }
     if (good && b.count > kBucketsMax) {
-      std::snprintf(why, room, "%u buckets, more than %u: the scale 3 and a range from 2^-30 to 2^34 are used", b.count, kBucketsMax);
+      std::snprintf(why, room, "%u buckets, more than %u: the scale 3 and a range from 2^-30 to 2^34 are used", b.count,
+                    kBucketsMax);
       good = fill_exponential(3, 0x1p-30, 0x1p34, registry, b);
     }
     if ((data.flags & shm::kMetricNegative) != 0) {
@@ -182,7 +183,8 @@ bool fill_buckets(const detail::InstrumentData& data, Registry& registry, detail
         bounds = data.bounds;
         size = data.bounds_size;
       } else {
-        std::snprintf(why, room, "bounds that are not ascending, finite and at most %u: OpenTelemetry's standard ones are used",
+        std::snprintf(why, room,
+                      "bounds that are not ascending, finite and at most %u: OpenTelemetry's standard ones are used",
                       kBoundsMax);
       }
     }

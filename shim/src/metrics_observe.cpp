@@ -41,7 +41,8 @@ std::uint32_t run_all(Registry& r) noexcept {
     if (!callback.run(callback.user, callback.instrument)) g.callbacks_failed.fetch_add(1, std::memory_order_relaxed);
     ++ran;
     state = CallbackState::running;
-    if (!callback.state.compare_exchange_strong(state, CallbackState::ready, std::memory_order_acq_rel)) finish(callback);
+    if (!callback.state.compare_exchange_strong(state, CallbackState::ready, std::memory_order_acq_rel))
+      finish(callback);
   }
   return ran;
 }
@@ -60,8 +61,7 @@ void* tick_for_ever(void*) noexcept {
   pthread_setname_np(pthread_self(), "tailrace-tick");
   for (;;) {
     timespec left{static_cast<time_t>(interval_ms / 1000), static_cast<long>(interval_ms % 1000) * 1000000};
-    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
-    }
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
     tailrace_tick();
   }
   return nullptr;
@@ -136,7 +136,8 @@ extern "C" void tailrace_unobserve(std::uint64_t id) noexcept {
   Callback& callback = r->callbacks[index];
   while (callback.generation == static_cast<std::uint32_t>(id >> 32)) {
     CallbackState state = CallbackState::ready;
-    if (callback.state.compare_exchange_strong(state, CallbackState::filling, std::memory_order_acq_rel)) return finish(callback);
+    if (callback.state.compare_exchange_strong(state, CallbackState::filling, std::memory_order_acq_rel))
+      return finish(callback);
     if (state != CallbackState::running) return;
     if (in_tick) {
       // Its own, or that of a callback around it: whoever runs it drops it.
@@ -158,17 +159,20 @@ extern "C" void tailrace_observed(const detail::Instrument* instrument, std::uin
     tailrace_metric_invalid();
     return;
   }
-  const Cell cell = look_up(tailrace_thread->control != nullptr ? tailrace_thread : nullptr, instrument, attributes, size);
+  const Cell cell =
+      look_up(tailrace_thread->control != nullptr ? tailrace_thread : nullptr, instrument, attributes, size);
   if (cell == kNoCell) {
     map->process->metrics_unrecorded.fetch_add(1, std::memory_order_relaxed);
     return;
   }
   InstrumentRecord& in = record_of(instrument);
-  if (cell == in.overflow.load(std::memory_order_relaxed) && instrument->kind != static_cast<std::uint8_t>(shm::MetricKind::gauge)) {
+  if (cell == in.overflow.load(std::memory_order_relaxed) &&
+      instrument->kind != static_cast<std::uint8_t>(shm::MetricKind::gauge)) {
     // The sum of all that found no series in this tick.
     if (in.overflow_tick != tick_number) in.overflow_sum = 0;
     in.overflow_tick = tick_number;
-    in.overflow_sum = real ? detail::bits_of_real(detail::real_of(in.overflow_sum) + detail::real_of(bits)) : in.overflow_sum + bits;
+    in.overflow_sum =
+        real ? detail::bits_of_real(detail::real_of(in.overflow_sum) + detail::real_of(bits)) : in.overflow_sum + bits;
     bits = in.overflow_sum;
   }
   registry()->seen[detail::cell_series(cell)] = tick_number;
@@ -187,7 +191,8 @@ extern "C" std::uint32_t tailrace_tick() noexcept {
   in_tick = true;
   if (++tick_number == 0) ++tick_number;
   const std::uint32_t ran = run_all(*r);
-  if (const shm::SegmentMap* now = open_segment(); now != nullptr) forget_unseen(*r, *now);  // a callback may have forked
+  if (const shm::SegmentMap* now = open_segment(); now != nullptr)
+    forget_unseen(*r, *now);  // a callback may have forked
   in_tick = false;
   g.ticking.store(0, std::memory_order_release);
   pthread_setcancelstate(cancel_state, nullptr);

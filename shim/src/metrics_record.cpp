@@ -71,13 +71,13 @@ bool open_for_calls(ThreadBlock*& block, const shm::SegmentMap*& map) noexcept {
 void add_real_atomic(unsigned char* at, double value) noexcept {
   std::uint64_t have = load_word(at);
   while (!__atomic_compare_exchange_n(reinterpret_cast<Word*>(at), &have, bits_of_real(real_of(have) + value), true,
-                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-  }
+                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
 }
 
 void add(ThreadBlock* block, const shm::SegmentMap& map, std::uint32_t offset, std::uint64_t bits, bool real) noexcept {
   if (block != nullptr && block->lane != kNoLane) {
-    if (TAILRACE_UNLIKELY(offset >= __atomic_load_n(&block->cells_committed, __ATOMIC_RELAXED))) commit_cells(*block, 1);
+    if (TAILRACE_UNLIKELY(offset >= __atomic_load_n(&block->cells_committed, __ATOMIC_RELAXED)))
+      commit_cells(*block, 1);
     if (offset < __atomic_load_n(&block->cells_committed, __ATOMIC_RELAXED)) {
       unsigned char* at = block->cells + offset;
       if (!real) return detail::add_word(at, bits);
@@ -90,8 +90,10 @@ void add(ThreadBlock* block, const shm::SegmentMap& map, std::uint32_t offset, s
   }
   // A handler that interrupted such an add, a thread without a lane, without space, or at its end.
   unsigned char* at = map.lane_cells(map.geometry.lanes - 1) + offset;
-  if (real) add_real_atomic(at, real_of(bits));
-  else __atomic_fetch_add(reinterpret_cast<Word*>(at), bits, __ATOMIC_RELAXED);
+  if (real)
+    add_real_atomic(at, real_of(bits));
+  else
+    __atomic_fetch_add(reinterpret_cast<Word*>(at), bits, __ATOMIC_RELAXED);
 }
 
 // Whether `bits` goes before what the hidden word says, in the order of its type.
@@ -105,12 +107,12 @@ bool beats(std::uint64_t bits, std::uint64_t hidden, bool real, bool least) noex
 void raise(unsigned char* at, std::uint64_t bits, bool real, bool least) noexcept {
   std::uint64_t have = load_word(at);
   while (beats(bits, have, real, least) &&
-         !__atomic_compare_exchange_n(reinterpret_cast<Word*>(at), &have, detail::hide(bits), true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-  }
+         !__atomic_compare_exchange_n(reinterpret_cast<Word*>(at), &have, detail::hide(bits), true, __ATOMIC_RELAXED,
+                                      __ATOMIC_RELAXED)) {}
 }
 
-void record_histogram(ThreadBlock* block, const shm::SegmentMap& map, const detail::Instrument& in, std::uint32_t offset,
-                      std::uint64_t bits, bool real) noexcept {
+void record_histogram(ThreadBlock* block, const shm::SegmentMap& map, const detail::Instrument& in,
+                      std::uint32_t offset, std::uint64_t bits, bool real) noexcept {
   const double value = real ? real_of(bits) : static_cast<double>(static_cast<std::int64_t>(bits));
   bool clamped = false;
   const std::uint32_t word = in.buckets.bounds != nullptr ? detail::kShardHead + detail::count_below(in.buckets, value)
@@ -118,19 +120,24 @@ void record_histogram(ThreadBlock* block, const shm::SegmentMap& map, const deta
   if (word == detail::kNoWord) return count_invalid();
   if (clamped) map.process->metrics_clamped.fetch_add(1, std::memory_order_relaxed);
   const bool own = block != nullptr && block->shard != shm::kSharedShard && begin_own(block);
-  unsigned char* at = map.metric_shared + offset + std::uint64_t{own ? block->shard : shm::kSharedShard} * in.buckets.shard_bytes;
+  unsigned char* at =
+      map.metric_shared + offset + std::uint64_t{own ? block->shard : shm::kSharedShard} * in.buckets.shard_bytes;
   if (own) {
     detail::add_word(at + std::size_t{8} * word, 1);
-    if (real) detail::add_real(at, value);
-    else detail::add_word(at, bits);
+    if (real)
+      detail::add_real(at, value);
+    else
+      detail::add_word(at, bits);
     if (beats(bits, load_word(at + 8), real, true)) store_word(at + 8, detail::hide(bits));
     if (beats(bits, load_word(at + 16), real, false)) store_word(at + 16, detail::hide(bits));
     detail::clear_busy(block);
     return;
   }
   __atomic_fetch_add(reinterpret_cast<Word*>(at + std::size_t{8} * word), 1, __ATOMIC_RELAXED);
-  if (real) add_real_atomic(at, value);
-  else __atomic_fetch_add(reinterpret_cast<Word*>(at), bits, __ATOMIC_RELAXED);
+  if (real)
+    add_real_atomic(at, value);
+  else
+    __atomic_fetch_add(reinterpret_cast<Word*>(at), bits, __ATOMIC_RELAXED);
   raise(at + 8, bits, real, true);
   raise(at + 16, bits, real, false);
 }
@@ -140,7 +147,8 @@ bool valid(const detail::Instrument& in, std::uint64_t bits) noexcept {
   return detail::finite(bits) && (in.kind != static_cast<std::uint8_t>(MetricKind::counter) || !(real_of(bits) < 0));
 }
 
-void record_open(ThreadBlock* block, const shm::SegmentMap& map, const detail::Instrument& in, Cell cell, std::uint64_t bits) noexcept {
+void record_open(ThreadBlock* block, const shm::SegmentMap& map, const detail::Instrument& in, Cell cell,
+                 std::uint64_t bits) noexcept {
   const std::uint32_t offset = detail::cell_offset(cell);
   const bool real = (in.flags & shm::kMetricReal) != 0;
   if (TAILRACE_UNLIKELY(cell == kNoCell)) return count_unrecorded();
@@ -158,7 +166,8 @@ constexpr bool scalar(Value::Kind kind) noexcept {
 }
 
 // Attributes as words: exact for each entry that it fills. 0: does not fit, or is not scalar.
-TAILRACE_INLINE std::uint32_t flatten(const Attribute* attributes, std::size_t size, std::uint64_t* words, std::uint64_t& hash) noexcept {
+TAILRACE_INLINE std::uint32_t flatten(const Attribute* attributes, std::size_t size, std::uint64_t* words,
+                                      std::uint64_t& hash) noexcept {
   std::uint32_t n = 0;
   std::uint64_t sum = 0;
   // Exact up to sixteen bytes, else all of its words; the length stands in a head before.
@@ -208,15 +217,18 @@ TAILRACE_INLINE std::uint32_t flatten(const Attribute* attributes, std::size_t s
   return n;
 }
 
-TAILRACE_INLINE bool matches(const CacheEntry& entry, std::uint32_t instrument, const std::uint64_t* words, std::uint32_t n) noexcept {
+TAILRACE_INLINE bool matches(const CacheEntry& entry, std::uint32_t instrument, const std::uint64_t* words,
+                             std::uint32_t n) noexcept {
   if (entry.instrument != instrument || entry.size != n) return false;
   std::uint64_t difference = 0;
   for (std::uint32_t i = 0; i < n; ++i) difference |= entry.words[i] ^ words[i];
   return difference == 0;
 }
 
-__attribute__((noinline)) Cell resolve_and_keep(ThreadBlock* block, const detail::Instrument* in, const Attribute* attributes,
-                                                std::size_t size, const std::uint64_t* words, std::uint32_t n, std::uint32_t at) noexcept {
+__attribute__((noinline)) Cell resolve_and_keep(ThreadBlock* block, const detail::Instrument* in,
+                                                const Attribute* attributes, std::size_t size,
+                                                const std::uint64_t* words, std::uint32_t n,
+                                                std::uint32_t at) noexcept {
   auto* entries = reinterpret_cast<CacheEntry*>(block->cache);
   const std::uint32_t instrument = in->index + 1;
   if (matches(entries[at ^ 1], instrument, words, n)) return entries[at ^ 1].cell;
@@ -225,7 +237,9 @@ __attribute__((noinline)) Cell resolve_and_keep(ThreadBlock* block, const detail
   // Not in a handler: it may have interrupted a look-up in the same cache.
   if (cell != kNoCell && settled && begin_own(block)) {
     static_assert(kCacheEntries % 2 == 0);
-    CacheEntry& entry = entries[entries[at].instrument == 0 ? at : entries[at ^ 1].instrument == 0 ? at ^ 1 : at ^ (words[n - 1] & 1)];
+    CacheEntry& entry = entries[entries[at].instrument == 0       ? at
+                                : entries[at ^ 1].instrument == 0 ? at ^ 1
+                                                                  : at ^ (words[n - 1] & 1)];
     __atomic_store_n(&entry.instrument, 0u, __ATOMIC_RELAXED);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     entry.size = n;
@@ -238,7 +252,8 @@ __attribute__((noinline)) Cell resolve_and_keep(ThreadBlock* block, const detail
   return cell;
 }
 
-TAILRACE_INLINE Cell find(ThreadBlock* block, const detail::Instrument* in, const Attribute* attributes, std::size_t size) noexcept {
+TAILRACE_INLINE Cell find(ThreadBlock* block, const detail::Instrument* in, const Attribute* attributes,
+                          std::size_t size) noexcept {
   bool settled;
   if (size == 0) {
     const Cell cell = in->bare.load(std::memory_order_acquire);

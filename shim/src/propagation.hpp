@@ -16,7 +16,7 @@ std::uint64_t activate_context(const Context& context) noexcept;  // for Activat
 bool active_context(Context& out) noexcept;
 bool deactivate_context(std::uint64_t activation) noexcept;  // false: it is none of these
 const Baggage* active_baggage() noexcept;                    // of this thread; null: none
-bool has_baggage(std::string_view header) noexcept;         // one member of it is good
+bool has_baggage(std::string_view header) noexcept;          // one member of it is good
 void activations_after_fork() noexcept;                      // in the child: keeps what its one thread has
 
 }  // namespace tailrace::shim

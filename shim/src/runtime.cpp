@@ -38,7 +38,8 @@ constexpr std::size_t kBlockOffset = shm::kSlotBytes / 2;
 static_assert(sizeof(ThreadBlock) <= kBlockStride - kBlockOffset);
 constexpr std::size_t kBlocksBytes = (shm::kLanesMax + kLanelessBlocks) * kBlockStride;
 constexpr std::size_t kSidesBytes = kSides * sizeof(Side);
-constexpr std::size_t kAreaBytes = kPrivateBytes + kBlocksBytes + kSidesBytes + std::size_t{shm::kLanesMax} * kCacheBytes;
+constexpr std::size_t kAreaBytes =
+    kPrivateBytes + kBlocksBytes + kSidesBytes + std::size_t{shm::kLanesMax} * kCacheBytes;
 
 pthread_key_t exit_key;
 bool hooks_made;
@@ -74,8 +75,8 @@ void after_fork_in_child() noexcept {
   if (base == nullptr) return;
   madvise(base, kAreaBytes, MADV_DONTNEED);
   if (g.map.base != nullptr) {
-    mmap(g.map.base, g.map.size, PROT_READ | PROT_WRITE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    mmap(g.map.base, g.map.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+         0);
   }
 }
 
@@ -101,8 +102,7 @@ void free_bit(std::atomic<std::uint64_t> (&words)[Words], std::uint32_t index) n
 
 void raise_to(std::atomic<std::uint32_t>& word, std::uint32_t value) noexcept {
   std::uint32_t have = word.load(std::memory_order_relaxed);
-  while (have < value && !word.compare_exchange_weak(have, value, std::memory_order_release)) {
-  }
+  while (have < value && !word.compare_exchange_weak(have, value, std::memory_order_release)) {}
 }
 
 std::uint32_t ordinary_lanes(const shm::SegmentMap& map) { return map.geometry.lanes - shm::kSharedLanes; }
@@ -177,8 +177,9 @@ void release_block(void* at) noexcept {
   Private* p = area();
   // A child inherits the value of the key, but not the block behind it.
   if (p == nullptr || block == nullptr || block->control == nullptr) return;
-  const auto index = static_cast<std::uint32_t>((reinterpret_cast<unsigned char*>(block) -
-                                                 reinterpret_cast<unsigned char*>(block_at(0))) / static_cast<std::ptrdiff_t>(kBlockStride));
+  const auto index = static_cast<std::uint32_t>(
+      (reinterpret_cast<unsigned char*>(block) - reinterpret_cast<unsigned char*>(block_at(0))) /
+      static_cast<std::ptrdiff_t>(kBlockStride));
   __atomic_store_n(&block->tid, 0u, __ATOMIC_RELEASE);
   block->top = block->serial << 32;
   if (index < shm::kLanesMax) {
@@ -214,7 +215,8 @@ bool PrivateLock::try_lock(unsigned attempts) noexcept {
       // Either a signal handler interrupted the holder, or a longjmp left it.
       stack_t alternative{};
       const bool on_alternative = sigaltstack(nullptr, &alternative) == 0 && (alternative.ss_flags & SS_ONSTACK) != 0;
-      if (on_alternative || detail::stack_pointer() + kHandlerFrame < stack_.load(std::memory_order_relaxed)) return false;
+      if (on_alternative || detail::stack_pointer() + kHandlerFrame < stack_.load(std::memory_order_relaxed))
+        return false;
       stack_.store(detail::stack_pointer(), std::memory_order_relaxed);
       return true;
     }
@@ -234,7 +236,7 @@ namespace {
 unsigned char* map_area() noexcept {
   void* fresh = mmap(nullptr, kAreaBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (fresh == MAP_FAILED) return nullptr;
-  munlock(fresh, kAreaBytes);  // under mlockall(MCL_FUTURE) all of it would stay resident
+  munlock(fresh, kAreaBytes);                   // under mlockall(MCL_FUTURE) all of it would stay resident
   madvise(fresh, kAreaBytes, MADV_WIPEONFORK);  // before 4.14: after_fork_in_child() does it
   return static_cast<unsigned char*>(fresh);
 }
@@ -253,7 +255,8 @@ Private* ensure_area() noexcept {
 }
 
 ThreadBlock* block_at(std::uint32_t index) noexcept {
-  return reinterpret_cast<ThreadBlock*>(g.area.load(std::memory_order_relaxed) + kPrivateBytes + kBlockOffset + index * kBlockStride);
+  return reinterpret_cast<ThreadBlock*>(g.area.load(std::memory_order_relaxed) + kPrivateBytes + kBlockOffset +
+                                        index * kBlockStride);
 }
 
 Side& side_at(std::uint32_t index) noexcept {
@@ -261,7 +264,8 @@ Side& side_at(std::uint32_t index) noexcept {
 }
 
 unsigned char* cache_at(std::uint32_t lane) noexcept {
-  return g.area.load(std::memory_order_relaxed) + kPrivateBytes + kBlocksBytes + kSidesBytes + std::size_t{lane} * kCacheBytes;
+  return g.area.load(std::memory_order_relaxed) + kPrivateBytes + kBlocksBytes + kSidesBytes +
+         std::size_t{lane} * kCacheBytes;
 }
 
 bool make_thread_hooks() noexcept {
@@ -369,12 +373,8 @@ ThreadBlock* enter() noexcept {
   if (block->control != nullptr) return block;
   switch (g.mode.load(std::memory_order_acquire)) {
     case Mode::active: break;
-    case Mode::off:
-      g.calls_unrecorded.fetch_add(1, std::memory_order_relaxed);
-      return nullptr;
-    default:
-      g.calls_before_init.fetch_add(1, std::memory_order_relaxed);
-      return nullptr;
+    case Mode::off: g.calls_unrecorded.fetch_add(1, std::memory_order_relaxed); return nullptr;
+    default: g.calls_before_init.fetch_add(1, std::memory_order_relaxed); return nullptr;
   }
   if (entering != 0) return nullptr;
   entering = 1;
@@ -502,8 +502,8 @@ __thread detail::ThreadBlock* tailrace_thread __attribute__((tls_model("initial-
 // The first copy of the library in a process publishes itself: an executable's static copy exports its
 // symbols, and every later copy of this major version is bound to them by the dynamic linker. A copy
 // of another major has other symbols; it sees this one, keeps to itself and says so.
-extern "C" __attribute__((weak, visibility("default"))) const shim::Instance tailrace_instance = {
-    shm::kAbiMajor, detail::kInlineVersion, sizeof(detail::ThreadBlock)};
+extern "C" __attribute__((weak, visibility("default")))
+const shim::Instance tailrace_instance = {shm::kAbiMajor, detail::kInlineVersion, sizeof(detail::ThreadBlock)};
 
 extern "C" bool tailrace_attach_thread(const char* name, std::size_t length) noexcept {
   detail::ThreadBlock* block = shim::enter();

@@ -14,12 +14,12 @@
 
 namespace tailrace::shim {
 
+using detail::depth_of;
 using detail::kStateCounted;
 using detail::kStateNoSlot;
-using detail::depth_of;
 using detail::kTopLook;
-using detail::kWordClosed;
 using detail::kWordBusy;
+using detail::kWordClosed;
 using shm::ItemType;
 using shm::RecordType;
 using shm::Signal;
@@ -43,7 +43,9 @@ inline void forget(SpanState& s) noexcept { s = SpanState{}; }
 inline bool in_pool(const shm::SpanSlot* slot) noexcept {
   return slot >= g.map.pool && slot < g.map.pool + g.map.geometry.pool_slots;
 }
-inline std::uint32_t pool_index(const shm::SpanSlot* slot) noexcept { return static_cast<std::uint32_t>(slot - g.map.pool); }
+inline std::uint32_t pool_index(const shm::SpanSlot* slot) noexcept {
+  return static_cast<std::uint32_t>(slot - g.map.pool);
+}
 
 inline std::uint32_t lane_of(const shm::SpanSlot* slot) noexcept {
   return static_cast<std::uint32_t>((slot - g.map.slots) / static_cast<std::ptrdiff_t>(shm::kSlotsPerLane));
@@ -53,7 +55,8 @@ inline std::uint32_t lane_of(const shm::SpanSlot* slot) noexcept {
 inline Side& side_of(const SpanState& s) noexcept {
   constexpr std::uint32_t kPool = shm::kLanesMax * shm::kSlotsPerLane;
   if ((s.bits & kStateNoSlot) != 0) {
-    return side_at(kPool + shm::kPoolSlotsDefault + (static_cast<std::uint32_t>(s.bits >> kNoSlotShift) & (kNoSlotSpans - 1)));
+    return side_at(kPool + shm::kPoolSlotsDefault +
+                   (static_cast<std::uint32_t>(s.bits >> kNoSlotShift) & (kNoSlotSpans - 1)));
   }
   if (in_pool(s.slot)) return side_at(kPool + pool_index(s.slot));
   return side_at(static_cast<std::uint32_t>(s.slot - g.map.slots));

@@ -12,7 +12,8 @@ struct EndExtras {
 };
 void collect_extras(const Side& side, EndExtras& extras) noexcept {
   Encoder encoder(extras.bytes, sizeof extras.bytes, 0xffffffff);
-  if (side.dropped_attributes != 0) encoder.word_item(shm::kDroppedAttributesKey, ItemType::integer, side.dropped_attributes);
+  if (side.dropped_attributes != 0)
+    encoder.word_item(shm::kDroppedAttributesKey, ItemType::integer, side.dropped_attributes);
   if (side.dropped_events != 0) encoder.word_item(shm::kDroppedEventsKey, ItemType::integer, side.dropped_events);
   if (side.dropped_links != 0) encoder.word_item(shm::kDroppedLinksKey, ItemType::integer, side.dropped_links);
   if (side.parts != 0) encoder.word_item(shm::kPartCountKey, ItemType::integer, side.parts);

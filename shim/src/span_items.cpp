@@ -12,7 +12,8 @@ std::uint32_t attributes_of(const SpanState& s, const Side& side) noexcept {
 
 // The key of the attribute that stands at `at`. False: it is no attribute. The bytes were read back from shared
 // memory: they may be anything.
-bool key_at(const unsigned char* bytes, std::uint32_t at, std::uint32_t size, const shm::ItemHeader& item, Name& key) noexcept {
+bool key_at(const unsigned char* bytes, std::uint32_t at, std::uint32_t size, const shm::ItemHeader& item,
+            Name& key) noexcept {
   if (item.type >= static_cast<std::uint8_t>(ItemType::event)) return false;
   key = Name{};
   if (item.key == shm::kInlineKey) {
@@ -73,7 +74,8 @@ std::uint32_t repeats_in(const SpanState& s, const Side& side) noexcept {
   std::uint32_t seen = 0;
   find_key(s, side, [&](const Name& key) {
     std::uint32_t before = seen++;
-    const bool repeated = find_key(s, side, [&](const Name& earlier) { return before-- == 0 || same_key(earlier, key); });
+    const bool repeated =
+        find_key(s, side, [&](const Name& earlier) { return before-- == 0 || same_key(earlier, key); });
     // The walk always ends, at the latest at the key itself.
     if (repeated && before != ~std::uint32_t{0}) ++repeats;
     return false;
@@ -125,9 +127,9 @@ bool write_part(const SpanState& s, Side& side, std::uint32_t bytes, bool& cut, 
     // The second run may need less: names were found in the meantime.
     const std::uint32_t spare = bytes - encoder.size();
     place.target -= spare;
-    detail::put_word(place.to, shm::header_word(size - spare, RecordType::span_part,
-                                                static_cast<std::uint8_t>(Priority::normal),
-                                                static_cast<std::uint8_t>(encoder.count() < 255 ? encoder.count() : 255)));
+    detail::put_word(place.to,
+                     shm::header_word(size - spare, RecordType::span_part, static_cast<std::uint8_t>(Priority::normal),
+                                      static_cast<std::uint8_t>(encoder.count() < 255 ? encoder.count() : 255)));
     std::memcpy(place.to + 8, ids, sizeof ids);
     detail::put_word(place.to + offsetof(shm::SpanPartRecord, index), side.parts);
     TAILRACE_TEST_POINT("shim.part.filled");
@@ -141,7 +143,8 @@ bool write_part(const SpanState& s, Side& side, std::uint32_t bytes, bool& cut, 
 // Puts what `fill` encodes where there is room for it. `fill` runs twice.
 bool add(SpanState& s, bool attribute, Fill fill) noexcept {
   Side& side = begin_counting(s);
-  const std::uint32_t whole = g.map.geometry.max_record - kEndItems - static_cast<std::uint32_t>(sizeof(shm::SpanPartRecord));
+  const std::uint32_t whole =
+      g.map.geometry.max_record - kEndItems - static_cast<std::uint32_t>(sizeof(shm::SpanPartRecord));
   Encoder measure(nullptr, whole, g.settings.span_value_length);
   if (!fill(measure)) return false;
   const std::uint32_t bytes = measure.size();
@@ -216,8 +219,10 @@ bool add(SpanState& s, bool attribute, Fill fill) noexcept {
     done = write_part(s, side, bytes, cut, fill);
     if (done && attribute) ++side.attributes;
     // The interrupted call will store its own word: what it does not touch must tell the end.
-    if (interrupted) s.top |= kTopLook;
-    else close_room(s);
+    if (interrupted)
+      s.top |= kTopLook;
+    else
+      close_room(s);
   }
   if (cut) count_cut(tailrace_thread);
   return done;
@@ -308,8 +313,8 @@ extern "C" void tailrace_span_event(SpanState* state, const Name* name, const At
   add_event(*state, *name, {}, {attributes, count}, *time);
 }
 
-extern "C" void tailrace_span_exception(SpanState* state, const char* type, std::size_t type_length, const char* message,
-                                        std::size_t message_length, const Attribute* attributes,
+extern "C" void tailrace_span_exception(SpanState* state, const char* type, std::size_t type_length,
+                                        const char* message, std::size_t message_length, const Attribute* attributes,
                                         std::size_t count) noexcept {
   const Attribute first[] = {{"exception.type", Value(std::string_view(type, type_length))},
                              {"exception.message", Value(std::string_view(message, message_length))}};
@@ -366,7 +371,8 @@ extern "C" void tailrace_span_link(SpanState* state, const Link* link) noexcept 
 }
 
 // The record's own words change in the draft only: an aligned byte or word, whole for any reader.
-extern "C" void tailrace_span_status(SpanState* state, unsigned code, const char* message, std::size_t length) noexcept {
+extern "C" void tailrace_span_status(SpanState* state, unsigned code, const char* message,
+                                     std::size_t length) noexcept {
   SpanState& s = *state;
   if (s.word == 0 || code > 2) return;
   if (!ours(s)) {

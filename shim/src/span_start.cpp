@@ -54,8 +54,10 @@ Sampled sample(const ContextEntry* parent, std::uint64_t trace_low, TraceStateTe
   const std::uint64_t threshold = agents > settings.threshold ? agents : settings.threshold;
   const bool keep = randomness >= threshold;
   const bool states = keep && (settings.ratio || own.has_threshold);
-  if (states && state.empty()) handle = threshold_alone(threshold, state);
-  else if ((states || own.has_threshold) && set_threshold(state, states ? &threshold : nullptr)) handle = 0;
+  if (states && state.empty())
+    handle = threshold_alone(threshold, state);
+  else if ((states || own.has_threshold) && set_threshold(state, states ? &threshold : nullptr))
+    handle = 0;
   return {keep, tflags | (keep ? shm::kSampled : 0)};
 }
 
@@ -79,8 +81,9 @@ using namespace tailrace::shim;
 
 // The start itself, behind the checks of who calls: its frame is large, and what stands as deep as it would make an
 // ordinary call that comes after a longjmp look like a handler (begin_own()).
-__attribute__((noinline)) static void start_recorded(SpanState& s, const detail::SpanStart* start, const SpanOptions& options,
-                                                     std::uint32_t priority, ThreadBlock* block) noexcept {
+__attribute__((noinline)) static void start_recorded(SpanState& s, const detail::SpanStart* start,
+                                                     const SpanOptions& options, std::uint32_t priority,
+                                                     ThreadBlock* block) noexcept {
   const shm::ControlHot& control = g.map.control->hot;
   ThreadBlock* own = block != nullptr && block->lane != kNoLane ? block : nullptr;
   struct Leave {
@@ -166,8 +169,10 @@ __attribute__((noinline)) static void start_recorded(SpanState& s, const detail:
   const bool shed = (control.shed_mask.load(std::memory_order_relaxed) >> priority & 1) != 0 && priority != 0;
   if (!sampled.keep || shed) {
     if (!sampled.keep) {
-      if (own != nullptr) detail::add_plain(own->lane_head->not_sampled, 1);
-      else g.map.heads[g.map.geometry.lanes - 1].not_sampled.fetch_add(1, std::memory_order_relaxed);
+      if (own != nullptr)
+        detail::add_plain(own->lane_head->not_sampled, 1);
+      else
+        g.map.heads[g.map.geometry.lanes - 1].not_sampled.fetch_add(1, std::memory_order_relaxed);
     } else {
       count_unlaned(Signal::traces, priority);
     }
@@ -181,7 +186,8 @@ __attribute__((noinline)) static void start_recorded(SpanState& s, const detail:
   shm::SpanRecord record{};
   std::uint8_t clock = options.start.clock;
   record.start = options.start.given ? options.start.value : now(clock);
-  const auto flags = static_cast<std::uint8_t>(priority | static_cast<std::uint32_t>(clock) << shm::kFlagStartClockShift);
+  const auto flags =
+      static_cast<std::uint8_t>(priority | static_cast<std::uint32_t>(clock) << shm::kFlagStartClockShift);
   record.header = {sizeof record, static_cast<std::uint16_t>(RecordType::span), flags, 0};
   std::memcpy(record.trace_id, ids, 16);
   record.span_id = ids[2];

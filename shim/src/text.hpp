@@ -7,7 +7,8 @@
 
 namespace tailrace::shim {
 
-constexpr std::string_view part_of(std::string_view text, std::size_t from, std::size_t count = std::string_view::npos) noexcept {
+constexpr std::string_view part_of(std::string_view text, std::size_t from,
+                                   std::size_t count = std::string_view::npos) noexcept {
   if (from > text.size()) return {};
   const std::size_t left = text.size() - from;
   return {text.data() + from, count < left ? count : left};

@@ -10,9 +10,9 @@ namespace {
 
 constexpr std::size_t kKeyMax = 256;
 constexpr std::size_t kValueMax = 256;
-constexpr std::size_t kLargeEntry = 128;    // longer ones go first
-constexpr std::size_t kHeaderMax = 65536;   // of all headers together, whatever the white space in them
-constexpr std::size_t kHexDigits = 14;      // 56 bits
+constexpr std::size_t kLargeEntry = 128;   // longer ones go first
+constexpr std::size_t kHeaderMax = 65536;  // of all headers together, whatever the white space in them
+constexpr std::size_t kHexDigits = 14;     // 56 bits
 constexpr std::string_view kOwnKey = "ot";
 
 bool is_space(char c) noexcept { return c == ' ' || c == '\t'; }
@@ -68,7 +68,8 @@ bool read_hex(std::string_view digits, std::uint64_t& out) noexcept {
 }
 
 bool is_own(std::string_view member) noexcept {
-  return member.size() > kOwnKey.size() && part_of(member, 0, kOwnKey.size()) == kOwnKey && member[kOwnKey.size()] == '=';
+  return member.size() > kOwnKey.size() && part_of(member, 0, kOwnKey.size()) == kOwnKey &&
+         member[kOwnKey.size()] == '=';
 }
 std::string_view own_value(std::string_view trace_state) noexcept {
   for (std::string_view rest = trace_state; !rest.empty();) {

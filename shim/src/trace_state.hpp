@@ -49,9 +49,9 @@ class TraceStateParser {
   Entry entries_[kTraceStateMembers];
   std::uint64_t keys_[kTraceStateMembers];  // hashes
   std::size_t used_ = 0;
-  std::size_t seen_ = 0;         // characters
-  std::size_t stored_[2] = {};   // characters of small and of large entries, commas included
-  bool closed_[2] = {};          // one of them was too much
+  std::size_t seen_ = 0;        // characters
+  std::size_t stored_[2] = {};  // characters of small and of large entries, commas included
+  bool closed_[2] = {};         // one of them was too much
   unsigned count_ = 0;
   bool good_ = true;
 };

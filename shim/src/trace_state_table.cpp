@@ -40,7 +40,9 @@ std::atomic<Table*> the_table;
 Table* table() noexcept { return lazy_table(the_table); }
 
 std::uint32_t place_of(std::uint32_t handle) noexcept { return handle & (kPlaces - 1); }
-std::uint32_t handle_of(std::uint32_t generation, std::uint32_t place) noexcept { return generation << kPlaceBits | place; }
+std::uint32_t handle_of(std::uint32_t generation, std::uint32_t place) noexcept {
+  return generation << kPlaceBits | place;
+}
 
 std::uint32_t hash_of(std::string_view text) noexcept {
   std::uint64_t h = 0x9e3779b97f4a7c15ull ^ text.size();

@@ -32,8 +32,10 @@ extern "C" std::size_t tailrace_type_name(const char* mangled, char* out, std::s
     good = length > 0 && length <= std::strlen(from);
     if (!good) break;
     if (n != 0) put("::", 2);
-    if (length >= 11 && std::memcmp(from, "_GLOBAL__N_", 11) == 0) put("(anonymous namespace)", 21);
-    else put(from, length);
+    if (length >= 11 && std::memcmp(from, "_GLOBAL__N_", 11) == 0)
+      put("(anonymous namespace)", 21);
+    else
+      put(from, length);
     from += length;
   }
   if (!good) {

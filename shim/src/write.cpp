@@ -35,7 +35,8 @@ void maybe_ring(shm::RingProducer<std::uint64_t>& ring) noexcept {
   ring.rang_bell();
 }
 
-bool make_fit(shm::RingProducer<std::uint64_t>& ring, std::uint32_t lane, std::uint32_t priority, std::uint64_t bytes) noexcept {
+bool make_fit(shm::RingProducer<std::uint64_t>& ring, std::uint32_t lane, std::uint32_t priority,
+              std::uint64_t bytes) noexcept {
   // Acquire: the agent has copied what lies before tail before anything is written over it.
   ring.refresh(g.map.tails[lane].tail.load(std::memory_order_acquire));
   if (ring.fits(priority, bytes)) return true;
@@ -203,7 +204,8 @@ void publish(Place& place, Signal signal, bool counts, std::uint32_t priority) n
 
 using namespace tailrace;
 
-extern "C" bool tailrace_full(detail::ThreadBlock* block, unsigned signal, unsigned priority, std::size_t bytes) noexcept {
+extern "C" bool tailrace_full(detail::ThreadBlock* block, unsigned signal, unsigned priority,
+                              std::size_t bytes) noexcept {
   if (block->busy != 0) return false;
   detail::set_busy(block);
   shm::RingProducer<std::uint64_t>& ring = block->ring;

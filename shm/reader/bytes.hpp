@@ -20,18 +20,14 @@ struct Bytes {
   std::size_t size = 0;
 
   bool empty() const { return size == 0; }
-  bool covers(std::size_t offset, std::size_t length) const {
-    return offset <= size && length <= size - offset;
-  }
+  bool covers(std::size_t offset, std::size_t length) const { return offset <= size && length <= size - offset; }
 
   // The bytes [offset, offset + length), or none at all.
   Bytes part(std::size_t offset, std::size_t length) const {
     return covers(offset, length) && length != 0 ? Bytes{data + offset, length} : Bytes{};
   }
   // Everything from `offset` on, or none.
-  Bytes from(std::size_t offset) const {
-    return offset < size ? Bytes{data + offset, size - offset} : Bytes{};
-  }
+  Bytes from(std::size_t offset) const { return offset < size ? Bytes{data + offset, size - offset} : Bytes{}; }
 
   // Little-endian loads at any alignment. T is an integer, a floating-point number, or a structure of
   // record.hpp; false and nothing written when it does not lie inside.

@@ -142,11 +142,7 @@ void CounterSums::add(const LaneWords& lane) {
 
 void CounterSums::add(const ProcessWords& process) { add_counters(unlaned, process.unlaned_dropped); }
 
-std::uint64_t CounterSums::dropped_of(Signal signal) const {
-  return sum_of(dropped[static_cast<std::size_t>(signal)]);
-}
-std::uint64_t CounterSums::unlaned_of(Signal signal) const {
-  return sum_of(unlaned[static_cast<std::size_t>(signal)]);
-}
+std::uint64_t CounterSums::dropped_of(Signal signal) const { return sum_of(dropped[static_cast<std::size_t>(signal)]); }
+std::uint64_t CounterSums::unlaned_of(Signal signal) const { return sum_of(unlaned[static_cast<std::size_t>(signal)]); }
 
 }  // namespace tailrace::shm

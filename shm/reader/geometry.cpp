@@ -21,8 +21,7 @@ class Parser {
   Parser(Bytes page, std::uint64_t file_size) : page_(page), file_size_(file_size) {}
 
   GeometryResult run() {
-    if (!(read_versions() && read_fields() && check_numbers() && read_regions() && check_overlap() &&
-          check_tables())) {
+    if (!(read_versions() && read_fields() && check_numbers() && read_regions() && check_overlap() && check_tables())) {
       result_.geometry = Geometry{};
     }
     return std::move(result_);
@@ -59,8 +58,8 @@ class Parser {
     g.abi_major = field<std::uint16_t>(offsetof(Identity, abi_major));
     g.abi_minor = field<std::uint16_t>(offsetof(Identity, abi_minor));
     if (g.abi_major != kAbiMajor) {
-      return fail(GeometryProblem::abi_major, "ABI version %u.%u; this program reads %u.x", g.abi_major,
-                  g.abi_minor, kAbiMajor);
+      return fail(GeometryProblem::abi_major, "ABI version %u.%u; this program reads %u.x", g.abi_major, g.abi_minor,
+                  kAbiMajor);
     }
     const auto required = field<std::uint64_t>(offsetof(Identity, features_required));
     if ((required & ~kFeaturesKnown) != 0) {
@@ -76,15 +75,14 @@ class Parser {
     g.header_size = field<std::uint32_t>(offsetof(Identity, header_size));
     g.segment_size = field<std::uint64_t>(offsetof(Identity, segment_size));
     if (g.header_size < sizeof(Identity) || g.header_size > kHeaderBytesMax) {
-      return fail(GeometryProblem::size, "header of %u bytes is outside [%zu, %u]", g.header_size,
-                  sizeof(Identity), kHeaderBytesMax);
+      return fail(GeometryProblem::size, "header of %u bytes is outside [%zu, %u]", g.header_size, sizeof(Identity),
+                  kHeaderBytesMax);
     }
     if (g.segment_size > kSegmentBytesMax) {
       return fail(GeometryProblem::size, "size %" PRIu64 " > %" PRIu64, g.segment_size, kSegmentBytesMax);
     }
     if (g.segment_size != file_size_) {
-      return fail(GeometryProblem::size, "size %" PRIu64 " but the header says %" PRIu64, file_size_,
-                  g.segment_size);
+      return fail(GeometryProblem::size, "size %" PRIu64 " but the header says %" PRIu64, file_size_, g.segment_size);
     }
     for (std::size_t i = 0; i < g.uuid.size(); ++i) {
       g.uuid[i] = field<std::uint8_t>(offsetof(Identity, uuid) + i);
@@ -122,18 +120,15 @@ class Parser {
     if (g.shared_lanes > g.lane_count) {
       return fail(bad, "%u shared lanes of %u", g.shared_lanes, g.lane_count);
     }
-    if (g.ring_bytes < kRingBytesMin || g.ring_bytes > kRingBytesMax ||
-        (g.ring_bytes & (g.ring_bytes - 1)) != 0) {
-      return fail(bad, "ring of %u bytes is no power of two in [%u, %u]", g.ring_bytes, kRingBytesMin,
-                  kRingBytesMax);
+    if (g.ring_bytes < kRingBytesMin || g.ring_bytes > kRingBytesMax || (g.ring_bytes & (g.ring_bytes - 1)) != 0) {
+      return fail(bad, "ring of %u bytes is no power of two in [%u, %u]", g.ring_bytes, kRingBytesMin, kRingBytesMax);
     }
     if (g.slack_bytes > g.ring_bytes / 4 || g.slack_bytes % 8 != 0) {
-      return fail(bad, "slack of %u bytes; a multiple of 8 up to %u is possible", g.slack_bytes,
-                  g.ring_bytes / 4);
+      return fail(bad, "slack of %u bytes; a multiple of 8 up to %u is possible", g.slack_bytes, g.ring_bytes / 4);
     }
     if (g.max_record < kMaxRecordMin || g.max_record > g.slack_bytes || g.max_record % 8 != 0) {
-      return fail(bad, "records of up to %u bytes; a multiple of 8 in [%u, slack %u] is possible",
-                  g.max_record, kMaxRecordMin, g.slack_bytes);
+      return fail(bad, "records of up to %u bytes; a multiple of 8 in [%u, slack %u] is possible", g.max_record,
+                  kMaxRecordMin, g.slack_bytes);
     }
     if (g.slots_per_lane > kSlotsPerLaneMax) {
       return fail(bad, "%u slots a lane > %u", g.slots_per_lane, kSlotsPerLaneMax);
@@ -159,13 +154,13 @@ class Parser {
       }
       // A product of two 32-bit numbers cannot overflow 64.
       if (std::uint64_t{region.stride} * region.count > region.length) {
-        return fail(GeometryProblem::regions, "region %u (kind %u): %u entries of %u bytes > %" PRIu64, i,
-                    region.kind, region.count, region.stride, region.length);
+        return fail(GeometryProblem::regions, "region %u (kind %u): %u entries of %u bytes > %" PRIu64, i, region.kind,
+                    region.count, region.stride, region.length);
       }
       if (region.length == 0) continue;
       if (region.offset % kRegionAlign != 0) {
-        return fail(GeometryProblem::regions, "region %u (kind %u) at %" PRIu64 " is not aligned to %" PRIu64,
-                    i, region.kind, region.offset, kRegionAlign);
+        return fail(GeometryProblem::regions, "region %u (kind %u) at %" PRIu64 " is not aligned to %" PRIu64, i,
+                    region.kind, region.offset, kRegionAlign);
       }
       ranges_[range_count_++] = {region.offset, region.length};
       if (region.kind >= kRegionKinds) {
@@ -188,9 +183,8 @@ class Parser {
     for (std::size_t i = 1; i < range_count_; ++i) {
       const Range& before = ranges_[i - 1];
       if (before.offset + before.length > ranges_[i].offset) {
-        return fail(GeometryProblem::regions,
-                    "regions at %" PRIu64 " + %" PRIu64 " and at %" PRIu64 " overlap", before.offset,
-                    before.length, ranges_[i].offset);
+        return fail(GeometryProblem::regions, "regions at %" PRIu64 " + %" PRIu64 " and at %" PRIu64 " overlap",
+                    before.offset, before.length, ranges_[i].offset);
       }
     }
     return true;
@@ -203,8 +197,7 @@ class Parser {
       return fail(GeometryProblem::regions, "region identity does not hold the header");
     }
     if (!holds(RegionKind::control, sizeof(Control)) || !holds(RegionKind::process, sizeof(ProcessDynamic)) ||
-        !holds(RegionKind::strings, kArenaStart) ||
-        !has_lanes(RegionKind::lane_heads, sizeof(LaneHead)) ||
+        !holds(RegionKind::strings, kArenaStart) || !has_lanes(RegionKind::lane_heads, sizeof(LaneHead)) ||
         !has_lanes(RegionKind::lane_tails, sizeof(LaneTail)) ||
         !has_lanes(RegionKind::lane_data, std::uint64_t{g.ring_bytes} + g.slack_bytes)) {
       return false;
@@ -221,8 +214,8 @@ class Parser {
     if (g.slots_per_lane != 0) {
       const RegionRange& slots = g.region(RegionKind::span_slots);
       if (slots.count != std::uint64_t{g.lane_count} * g.slots_per_lane) {
-        return fail(GeometryProblem::regions, "region span_slots has %u slots; %u lanes have %u each",
-                    slots.count, g.lane_count, g.slots_per_lane);
+        return fail(GeometryProblem::regions, "region span_slots has %u slots; %u lanes have %u each", slots.count,
+                    g.lane_count, g.slots_per_lane);
       }
       g.slot_bytes = slots.stride;
     }
@@ -233,16 +226,14 @@ class Parser {
       }
       if (g.slots_per_lane == 0) g.slot_bytes = pool.stride;
       if (pool.stride != g.slot_bytes) {
-        return fail(GeometryProblem::regions, "pool slots of %u bytes, lane slots of %u", pool.stride,
-                    g.slot_bytes);
+        return fail(GeometryProblem::regions, "pool slots of %u bytes, lane slots of %u", pool.stride, g.slot_bytes);
       }
       g.pool_slots = pool.count;
     }
     const bool any_slots = g.slots_per_lane != 0 || g.pool_slots != 0;
-    if (any_slots &&
-        (g.slot_bytes < kSlotBytesMin || g.slot_bytes > kSlotBytesMax || g.slot_bytes % 64 != 0)) {
-      return fail(GeometryProblem::numbers, "slots of %u bytes; a multiple of 64 in [%u, %u] is possible",
-                  g.slot_bytes, kSlotBytesMin, kSlotBytesMax);
+    if (any_slots && (g.slot_bytes < kSlotBytesMin || g.slot_bytes > kSlotBytesMax || g.slot_bytes % 64 != 0)) {
+      return fail(GeometryProblem::numbers, "slots of %u bytes; a multiple of 64 in [%u, %u] is possible", g.slot_bytes,
+                  kSlotBytesMin, kSlotBytesMax);
     }
     return true;
   }
@@ -263,8 +254,7 @@ class Parser {
     const RegionRange& descriptors = g.region(RegionKind::metric_descriptors);
     if (descriptors.present()) {
       if (descriptors.stride < sizeof(MetricDescriptor) || descriptors.stride % 8 != 0) {
-        return fail(GeometryProblem::regions, "region metric_descriptors has entries of %u bytes",
-                    descriptors.stride);
+        return fail(GeometryProblem::regions, "region metric_descriptors has entries of %u bytes", descriptors.stride);
       }
       g.metrics_max = std::min(descriptors.count, kMetricDescriptorsMax);
     }
@@ -280,8 +270,8 @@ class Parser {
   bool holds(RegionKind kind, std::uint64_t bytes) {
     const RegionRange& region = result_.geometry.region(kind);
     if (region.length >= bytes) return true;
-    return fail(GeometryProblem::regions, "region %s has %" PRIu64 " bytes < %" PRIu64,
-                kRegionNames[index_of(kind)], region.length, bytes);
+    return fail(GeometryProblem::regions, "region %s has %" PRIu64 " bytes < %" PRIu64, kRegionNames[index_of(kind)],
+                region.length, bytes);
   }
 
   // One entry a lane, large enough, at a multiple of 64.
@@ -289,8 +279,7 @@ class Parser {
     const Geometry& g = result_.geometry;
     const RegionRange& region = g.region(kind);
     if (region.count == g.lane_count && region.stride >= bytes && region.stride % 64 == 0) return true;
-    return fail(GeometryProblem::regions,
-                "region %s has %u entries of %u bytes; %u of at least %" PRIu64 " are needed",
+    return fail(GeometryProblem::regions, "region %s has %u entries of %u bytes; %u of at least %" PRIu64 " are needed",
                 kRegionNames[index_of(kind)], region.count, region.stride, g.lane_count, bytes);
   }
 
@@ -316,8 +305,6 @@ RejectReason GeometryResult::reject_reason() const {
   }
 }
 
-GeometryResult parse_identity(Bytes page, std::uint64_t file_size) {
-  return Parser(page, file_size).run();
-}
+GeometryResult parse_identity(Bytes page, std::uint64_t file_size) { return Parser(page, file_size).run(); }
 
 }  // namespace tailrace::shm

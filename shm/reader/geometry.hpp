@@ -36,14 +36,14 @@ inline constexpr std::uint64_t kFeaturesKnown = 0;
 
 enum class GeometryProblem : std::uint8_t {
   none = 0,
-  too_short,    // not even a header: perhaps not ready yet
-  not_ready,    // magic is 0
-  magic,        // not a segment
+  too_short,  // not even a header: perhaps not ready yet
+  not_ready,  // magic is 0
+  magic,      // not a segment
   abi_major,
   features,
-  size,         // of the header, the file, or what the header says about it
-  regions,      // missing, twice, outside, overlapping, unaligned, too small for their entries
-  numbers,      // lanes, ring, slack, records, slots: outside their limits or contradicting each other
+  size,     // of the header, the file, or what the header says about it
+  regions,  // missing, twice, outside, overlapping, unaligned, too small for their entries
+  numbers,  // lanes, ring, slack, records, slots: outside their limits or contradicting each other
 };
 
 struct RegionRange {
@@ -83,8 +83,8 @@ struct Geometry {
   std::uint32_t slot_bytes = 0;
   std::uint32_t pool_slots = 0;
   std::uint32_t scopes_max = 0;
-  std::uint32_t metrics_max = 0;        // descriptors there is room for; 0: no metrics
-  std::uint32_t lane_cell_words = 0;    // of each lane
+  std::uint32_t metrics_max = 0;      // descriptors there is room for; 0: no metrics
+  std::uint32_t lane_cell_words = 0;  // of each lane
   std::uint64_t shared_cell_words = 0;
 
   // In the arena; bounds against its published length are StringTable::blob()'s.
@@ -96,9 +96,7 @@ struct Geometry {
   std::array<RegionRange, kRegionKinds> regions{};
   std::uint32_t unknown_regions = 0;
 
-  const RegionRange& region(RegionKind kind) const {
-    return regions[static_cast<std::size_t>(kind)];
-  }
+  const RegionRange& region(RegionKind kind) const { return regions[static_cast<std::size_t>(kind)]; }
   std::uint32_t ordinary_lanes() const { return lane_count - shared_lanes; }
 
   // Offsets in the file. `lane` < lane_count, `slot` < slots_per_lane, `index` < pool_slots or

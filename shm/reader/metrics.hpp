@@ -49,13 +49,9 @@ struct Series {
   std::int32_t first_index = 0;
   std::shared_ptr<const std::vector<double>> bounds;  // explicit: buckets − 1 of them
 
-  bool is_histogram() const {
-    return kind == MetricKind::histogram || kind == MetricKind::exponential_histogram;
-  }
+  bool is_histogram() const { return kind == MetricKind::histogram || kind == MetricKind::exponential_histogram; }
   // Its value is the sum of a word of each lane.
-  bool in_lanes() const {
-    return !observable && (kind == MetricKind::counter || kind == MetricKind::up_down_counter);
-  }
+  bool in_lanes() const { return !observable && (kind == MetricKind::counter || kind == MetricKind::up_down_counter); }
   std::uint32_t all_buckets() const { return negative ? 2 * buckets : buckets; }
   std::uint32_t used_shard_words() const {
     return static_cast<std::uint32_t>(sizeof(HistogramShard) / 8) + all_buckets();

@@ -26,9 +26,7 @@ struct RecordRef {
   Bytes bytes;             // whole record, header included
 
   std::uint8_t priority() const { return flags & kFlagPriorityMask; }
-  TimeClock start_clock() const {
-    return static_cast<TimeClock>(flags >> kFlagStartClockShift & 3u);
-  }
+  TimeClock start_clock() const { return static_cast<TimeClock>(flags >> kFlagStartClockShift & 3u); }
   TimeClock end_clock() const { return static_cast<TimeClock>(flags >> kFlagEndClockShift & 3u); }
 
   // The fixed part of a known type. False when the record is too short for it: that record alone is bad.
@@ -45,8 +43,7 @@ struct RecordRef {
 
 class RecordCursor {
  public:
-  RecordCursor(Bytes first, Bytes second, std::size_t to_boundary, std::uint64_t from,
-               std::uint32_t max_record)
+  RecordCursor(Bytes first, Bytes second, std::size_t to_boundary, std::uint64_t from, std::uint32_t max_record)
       : first_(first), second_(second), to_boundary_(to_boundary), from_(from), max_record_(max_record) {
     total_ = second.empty() ? first.size : to_boundary + second.size;
     if (second.empty()) to_boundary_ = first.size;
@@ -58,8 +55,8 @@ class RecordCursor {
     const bool in_first = offset_ < to_boundary_;
     const Bytes rest = in_first ? first_.from(offset_) : second_.from(offset_ - to_boundary_);
     RecordHeader header;
-    if (!rest.load(0, header) || header.size < kMinRecord || header.size % 8 != 0 ||
-        header.size > max_record_ || header.size > total_ - offset_ || header.size > rest.size) {
+    if (!rest.load(0, header) || header.size < kMinRecord || header.size % 8 != 0 || header.size > max_record_ ||
+        header.size > total_ - offset_ || header.size > rest.size) {
       broken_ = true;
       return Next::broken;
     }

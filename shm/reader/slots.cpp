@@ -33,8 +33,7 @@ bool follow_chain(std::uint64_t next, const SlotContext& context, SlotSpan& out)
     seen[length] = next;
     const std::uint64_t index = next - 1;
     if (context.slot_bytes == 0 || index >= context.pool.size / context.slot_bytes) return false;
-    const Bytes slot = context.pool.part(static_cast<std::size_t>(index) * context.slot_bytes,
-                                         context.slot_bytes);
+    const Bytes slot = context.pool.part(static_cast<std::size_t>(index) * context.slot_bytes, context.slot_bytes);
     const auto state = slot.load_or_zero<std::uint64_t>(offsetof(SpanSlot, state));
     if ((state & kStateMask) != kSlotMore) return false;
     const Bytes record = draft(slot, RecordType::more, sizeof(MoreRecord));
@@ -78,8 +77,7 @@ SlotSpan read_slot(Bytes slot, const SlotContext& context) {
     return out;
   }
   if (record.size > sizeof(SpanRecord)) out.items[out.item_ranges++] = record.from(sizeof(SpanRecord));
-  out.chain_broken =
-      !follow_chain(slot.load_or_zero<std::uint64_t>(offsetof(SpanSlot, next)), context, out);
+  out.chain_broken = !follow_chain(slot.load_or_zero<std::uint64_t>(offsetof(SpanSlot, next)), context, out);
   return out;
 }
 

@@ -35,8 +35,8 @@ enum class SlotVerdict : std::uint8_t {
 
 struct SlotSpan {
   SlotVerdict verdict = SlotVerdict::nothing;
-  SpanRecord record{};    // its fixed part; `end` means something only for `ended`
-  std::uint32_t lane = 0;  // `ended`: the lane of the thread that was ending it
+  SpanRecord record{};                       // its fixed part; `end` means something only for `ended`
+  std::uint32_t lane = 0;                    // `ended`: the lane of the thread that was ending it
   std::array<Bytes, 1 + kChainMax> items{};  // ranges of items, in order; an item never spans two
   std::size_t item_ranges = 0;
   bool chain_broken = false;
@@ -44,8 +44,8 @@ struct SlotSpan {
 
 // What all slots of one segment are judged by.
 struct SlotContext {
-  Bytes pool;                           // copy of pool slots [0, pool_used)
-  std::uint32_t slot_bytes = 0;         // Geometry's
+  Bytes pool;                            // copy of pool slots [0, pool_used)
+  std::uint32_t slot_bytes = 0;          // Geometry's
   const std::uint64_t* heads = nullptr;  // loaded before the slots
   std::uint32_t lane_count = 0;
 };

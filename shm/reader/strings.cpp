@@ -25,8 +25,7 @@ std::optional<std::string_view> StringTable::lookup(std::uint64_t id) const {
 
 Bytes StringTable::blob(std::uint64_t offset, std::uint64_t length) const {
   if (offset > size_ || length > size_ - offset) return {};
-  return Bytes{block_.get(), size_}.part(static_cast<std::size_t>(offset),
-                                         static_cast<std::size_t>(length));
+  return Bytes{block_.get(), size_}.part(static_cast<std::size_t>(offset), static_cast<std::size_t>(length));
 }
 
 }  // namespace tailrace::shm

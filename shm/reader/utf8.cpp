@@ -61,15 +61,11 @@ std::size_t valid_prefix(const unsigned char* p, std::size_t size) {
   return at;
 }
 
-const unsigned char* bytes_at(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
+const unsigned char* bytes_at(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 
 }  // namespace
 
-bool valid_utf8(std::string_view text) {
-  return valid_prefix(bytes_at(text), text.size()) == text.size();
-}
+bool valid_utf8(std::string_view text) { return valid_prefix(bytes_at(text), text.size()) == text.size(); }
 
 std::string_view repair_utf8(std::string_view text, std::string& scratch) {
   std::size_t good = valid_prefix(bytes_at(text), text.size());

@@ -68,7 +68,7 @@ bool enough_space(Birth& birth, std::uint64_t size) {
                   static_cast<unsigned long long>(limit.rlim_cur), static_cast<unsigned long long>(size));
     return false;
   }
-  struct statfs fs{};
+  struct statfs fs {};
   if (fstatfs(birth.directory, &fs) == 0 && fs.f_blocks != 0 && fs.f_bavail < fs.f_blocks / 4) {
     std::snprintf(birth.why, sizeof birth.why,
                   "less than a quarter of the segments' tmpfs is free (%llu of %llu blocks)",
@@ -92,8 +92,7 @@ bool make_file(Birth& birth) {
     close(birth.fd);
   }
   std::snprintf(birth.temporary, sizeof birth.temporary, ".%.16s.tmp", birth.name);
-  birth.fd = openat(birth.directory, birth.temporary,
-                    O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
+  birth.fd = openat(birth.directory, birth.temporary, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
   if (birth.fd >= 0) return true;
   birth.temporary[0] = 0;
   fail(birth, "making the segment");
@@ -110,7 +109,7 @@ void fill_identity(Identity& identity, const SegmentShape& geometry) {
   identity.uuid[8] = static_cast<std::uint8_t>((identity.uuid[8] & 0x3f) | 0x80);
   identity.pid = static_cast<std::uint32_t>(getpid());
   identity.start_time_ticks = process_start_ticks();
-  struct stat s{};
+  struct stat s {};
   identity.pid_namespace = stat("/proc/self/ns/pid", &s) == 0 ? s.st_ino : 0;
   const ClockKind clock = choose_clock();
   const ClockReading now = read_clocks(clock);
@@ -172,7 +171,8 @@ void fill_random(void* to, std::size_t bytes) noexcept {
     }
     if (got < 0 && errno == EINTR) continue;
     // Early in the boot there may be no entropy yet, and nobody may wait for it here.
-    std::uint64_t x = monotonic_ns() ^ (static_cast<std::uint64_t>(getpid()) << 32) ^ reinterpret_cast<std::uintptr_t>(p);
+    std::uint64_t x =
+        monotonic_ns() ^ (static_cast<std::uint64_t>(getpid()) << 32) ^ reinterpret_cast<std::uintptr_t>(p);
     for (; bytes > 0; --bytes) {
       x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull + 0x9e3779b97f4a7c15ull;
       *p++ = static_cast<unsigned char>(x >> 56);

@@ -14,8 +14,7 @@ namespace {
 
 // The kernel's choice is the verdict: it has compared the counters of all CPUs, and goes on doing so.
 bool kernel_keeps_time_by(const char* source) {
-  const int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource",
-                      O_RDONLY | O_CLOEXEC);
+  const int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
   char text[32] = {};
   const ssize_t got = read(fd, text, sizeof text - 1);

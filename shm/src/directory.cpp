@@ -18,9 +18,7 @@ constexpr long kTmpfsMagic = 0x01021994;
 bool writable_by_others(const struct stat& s) { return (s.st_mode & (S_IWGRP | S_IWOTH)) != 0; }
 
 // Only root or the caller can put something into it or replace what is there.
-bool only_ours(const struct stat& s) {
-  return (s.st_uid == 0 || s.st_uid == geteuid()) && !writable_by_others(s);
-}
+bool only_ours(const struct stat& s) { return (s.st_uid == 0 || s.st_uid == geteuid()) && !writable_by_others(s); }
 
 void make_if_safe(const char* path) {
   char parent[256];
@@ -28,7 +26,7 @@ void make_if_safe(const char* path) {
   if (slash == nullptr || slash == path || static_cast<std::size_t>(slash - path) >= sizeof parent) return;
   std::memcpy(parent, path, static_cast<std::size_t>(slash - path));
   parent[slash - path] = 0;
-  struct stat s{};
+  struct stat s {};
   if (lstat(parent, &s) == 0 && S_ISDIR(s.st_mode) && only_ours(s)) mkdir(path, 0700);
 }
 
@@ -54,9 +52,9 @@ OpenDirectory open_one_directory(const char* path, bool make) noexcept {
                   std::strerror(errno));
     return result;
   }
-  struct stat self{};
-  struct stat parent{};
-  struct statfs fs{};
+  struct stat self {};
+  struct stat parent {};
+  struct statfs fs {};
   if (fstat(fd, &self) != 0 || fstatat(fd, "..", &parent, 0) != 0) {
     std::snprintf(result.why, sizeof result.why, "%.150s: %s", path, std::strerror(errno));
   } else if (self.st_uid != 0 && self.st_uid != geteuid() && !only_ours(parent)) {
@@ -66,8 +64,7 @@ OpenDirectory open_one_directory(const char* path, bool make) noexcept {
   } else if (fstatfs(fd, &fs) != 0) {
     std::snprintf(result.why, sizeof result.why, "%.150s: %s", path, std::strerror(errno));
   } else if (static_cast<long>(fs.f_type) != kTmpfsMagic) {
-    std::snprintf(result.why, sizeof result.why, "%.150s is not on a tmpfs: writing there would wait for a disk",
-                  path);
+    std::snprintf(result.why, sizeof result.why, "%.150s is not on a tmpfs: writing there would wait for a disk", path);
   } else if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) != 0) {
     std::snprintf(result.why, sizeof result.why, "%.150s: %s", path, std::strerror(errno));
   } else {

@@ -102,7 +102,8 @@ TEST_F(BoundsTest, SegmentsOfDeadProcessesAreBoundedWhileNothingCanBeSent) {
   for (int i = 0; files > 2 && i < 1000; ++i) {
     std::this_thread::sleep_for(milliseconds(20));
     files = 0;
-    for (const auto& entry : fs::directory_iterator(host_.segments())) files += entry.path().extension() == ".seg" ? 1u : 0u;
+    for (const auto& entry : fs::directory_iterator(host_.segments()))
+      files += entry.path().extension() == ".seg" ? 1u : 0u;
   }
   EXPECT_LE(files, 2u) << "dead segments are not removed";
   const agent::HoldStatus outage = host_.status();
@@ -249,9 +250,9 @@ TEST_F(BoundsTest, ASecondAgentOnTheSameDirectoryRefusesWithTheHoldersPid) {
 TEST_F(BoundsTest, ASecondAgentThatSharesOnlyTheHoldRefusesToo) {
   host_.start_sink();
   host_.start_agent();
-  auto second = agent::ChildProcess::start(
-      TAILRACE_PROGRAM, {"agent", "--dir", host_.path() + "/other", "--hold", host_.hold()},
-      agent::Captured::standard_error);
+  auto second =
+      agent::ChildProcess::start(TAILRACE_PROGRAM, {"agent", "--dir", host_.path() + "/other", "--hold", host_.hold()},
+                                 agent::Captured::standard_error);
   ASSERT_TRUE(second.ok());
   std::string said;
   while (const auto line = second->read_line(seconds(10))) said += *line + "\n";

@@ -195,16 +195,14 @@ std::vector<std::string> Host::agent_arguments(const std::vector<std::string>& o
 }
 
 bool Host::run_agent_that_dies(const std::string& point, int hit, std::vector<std::string> options) {
-  auto agent = ChildProcess::start(TAILRACE_PROGRAM, agent_arguments(options), Captured::standard_error,
-                                   {{"LD_PRELOAD", TAILRACE_TEST_KILLER},
-                                    {"KILL_POINT", point},
-                                    {"KILL_HIT", std::to_string(hit)}});
+  auto agent = ChildProcess::start(
+      TAILRACE_PROGRAM, agent_arguments(options), Captured::standard_error,
+      {{"LD_PRELOAD", TAILRACE_TEST_KILLER}, {"KILL_POINT", point}, {"KILL_HIT", std::to_string(hit)}});
   EXPECT_TRUE(agent.ok());
   if (!agent.ok()) return false;
   const auto deadline = steady_clock::now() + seconds(10);
   while (agent->running() && steady_clock::now() < deadline) {
-    while (agent->read_line(milliseconds(10))) {
-    }
+    while (agent->read_line(milliseconds(10))) {}
   }
   const bool died = !agent->running();
   const int status = agent->stop();

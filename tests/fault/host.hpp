@@ -62,7 +62,7 @@ class Host {
   // An agent that kills itself at the `hit`-th time that it passes a test point; false: it has not within a while, and
   // is stopped. Needs a build with test points and without sanitizers.
   bool run_agent_that_dies(const std::string& point, int hit, std::vector<std::string> options = {});
-  void kill_agent();                       // SIGKILL, and waits for it
+  void kill_agent();                                            // SIGKILL, and waits for it
   int stop_agent(milliseconds patience = milliseconds(15000));  // SIGTERM; the exit status
   [[nodiscard]] agent::ChildProcess& agent() { return *agent_; }
   // What the agent said up to "ready", and lines that it has said since the last call.

@@ -32,17 +32,16 @@ const char* const kOwnMetrics[] = {"adds", "sizes", "spread"};
 // A counting program and the file through which it speaks.
 class Count {
  public:
-  Count(Host& host, const std::string& service, const std::vector<std::pair<std::string, std::string>>& environment = {},
-        unsigned threads = 3)
+  Count(Host& host, const std::string& service,
+        const std::vector<std::pair<std::string, std::string>>& environment = {}, unsigned threads = 3)
       : service_(service), threads_(threads) {
     const std::string path = host.path() + "/" + service;
     const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     EXPECT_EQ(::ftruncate(file, sizeof(Counting)), 0);
-    shared_ = static_cast<Counting*>(
-        ::mmap(nullptr, sizeof(Counting), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+    shared_ = static_cast<Counting*>(::mmap(nullptr, sizeof(Counting), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
     ::close(file);
-    program_.emplace(host.start_program(TAILRACE_COUNTING, {service, std::to_string(threads), path,
-                                                            "50", "500"}, environment));
+    program_.emplace(
+        host.start_program(TAILRACE_COUNTING, {service, std::to_string(threads), path, "50", "500"}, environment));
   }
   ~Count() { ::munmap(shared_, sizeof(Counting)); }
   Count(const Count&) = delete;
@@ -203,9 +202,9 @@ TEST_F(MetricKillsTest, AnAgentKilledAtEveryStepOfACollectionNeitherRepeatsNorLo
   int deaths = 0;
   for (const int hit : {1, 2, 5}) {
     for (const char* point : {"agent.metrics.collected", "agent.metrics.appended", "agent.metrics.kept",
-                              "hold.pass.begin", "hold.txn.entry", "hold.txn.valid", "hold.txn.apply",
-                              "hold.txn.clear", "hold.pass.committed", "hold.page.clear", "agent.metrics.committed",
-                              "hold.slot.words", "hold.page.take", "hold.close.state", "hold.settle.committed"}) {
+                              "hold.pass.begin", "hold.txn.entry", "hold.txn.valid", "hold.txn.apply", "hold.txn.clear",
+                              "hold.pass.committed", "hold.page.clear", "agent.metrics.committed", "hold.slot.words",
+                              "hold.page.take", "hold.close.state", "hold.settle.committed"}) {
       EXPECT_TRUE(host_.run_agent_that_dies(point, hit, options("delta"))) << point << " hit " << hit;
       expect_balanced(host_.status());
       ++deaths;
@@ -229,16 +228,16 @@ TEST_F(MetricKillsTest, LastValuesAreSentOnceThoughEveryAgentDiesOverThem) {
     count.kill();
     // An hour: nothing but the death brings a collection.
     const std::vector<std::string> slow{"--metric-interval", "3600000", "--temporality", temporality};
-    for (const char* point : {"agent.metrics.collected", "agent.metrics.kept", "hold.txn.valid", "agent.metrics.committed",
-                              "hold.settle.begin"}) {
+    for (const char* point : {"agent.metrics.collected", "agent.metrics.kept", "hold.txn.valid",
+                              "agent.metrics.committed", "hold.settle.begin"}) {
       EXPECT_TRUE(host_.run_agent_that_dies(point, 1, slow)) << point;
     }
     host_.start_agent(slow);
     ASSERT_TRUE(host_.wait_until_settled(seconds(30)));
     const auto series = by_series(host_.arrived_points());
-    expect_counted(temporality == std::string("delta") ? sum_of_deltas(series, temporality)
-                                                       : last_values(series, temporality),
-                   count);
+    expect_counted(
+        temporality == std::string("delta") ? sum_of_deltas(series, temporality) : last_values(series, temporality),
+        count);
     for (const auto& [key, own] : series) {
       if (std::get<0>(key) != temporality) continue;
       EXPECT_EQ(own.points.size(), 1u) << std::get<1>(key);
@@ -385,8 +384,8 @@ TEST_F(MetricKillsTest, AnAgentThatIsStoppedCollectsWhatTheIntervalHasNotBrought
 TEST_F(MetricKillsTest, AProcessAsksForItsIntervalAndTemporalityAndIsObeyed) {
   host_.start_sink();
   host_.start_agent();  // a minute and cumulative, but for processes that ask
-  Count asks(host_, "asks", {{"OTEL_METRIC_EXPORT_INTERVAL", "100"},
-                             {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"}});
+  Count asks(host_, "asks",
+             {{"OTEL_METRIC_EXPORT_INTERVAL", "100"}, {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"}});
   Count silent(host_, "silent");
   EXPECT_TRUE(wait_until(
       [&] {

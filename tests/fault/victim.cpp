@@ -50,7 +50,8 @@ void record(unsigned thread, std::uint64_t count, unsigned burst, unsigned pause
     span.end();
     say(2, thread, number);
     if (number % 4 == 0) {
-      tailrace::log({"a log", tailrace::Severity::info,
+      tailrace::log({"a log",
+                     tailrace::Severity::info,
                      {{"thread", static_cast<int>(thread)}, {"number", static_cast<std::int64_t>(number)}}});
       say(3, thread, number);
     }

@@ -16,18 +16,15 @@ namespace {
 using namespace tailrace::otlp;
 
 void require(bool holds) {
-  if (!holds)
-    std::abort();
+  if (!holds) std::abort();
 }
 
 void compare(Pieces pieces, Piece whole, BatchState state, Signal signal) {
   const BatchCheck check = check_batch(pieces, state, signal);
   const BatchCheck same = check_batch(whole, state, signal);
-  require(check.fault == same.fault && check.records == same.records &&
-          check.position == same.position);
+  require(check.fault == same.fault && check.records == same.records && check.position == same.position);
   require(check.position <= whole.size() && check.records <= whole.size() / 2);
-  if (check.fault != BatchFault::none)
-    return;
+  if (check.fault != BatchFault::none) return;
   // What is sound open can be closed, and is sound then.
   std::vector<std::uint8_t> closed(whole.begin(), whole.end());
   const auto lengths = batch_lengths(check.layout, closed.size());
@@ -41,8 +38,7 @@ void compare(Pieces pieces, Piece whole, BatchState state, Signal signal) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0)
-    return 0;
+  if (size == 0) return 0;
   const std::size_t step = 1 + data[0];
   const std::vector<std::uint8_t> bytes(data + 1, data + size);
   std::vector<std::vector<std::uint8_t>> blocks;

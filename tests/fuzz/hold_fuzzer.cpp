@@ -31,9 +31,7 @@ void require(bool condition) {
   }
 }
 
-std::span<std::byte> bytes_of(Image& image) {
-  return std::as_writable_bytes(std::span(image));
-}
+std::span<std::byte> bytes_of(Image& image) { return std::as_writable_bytes(std::span(image)); }
 
 // A hold with two processes and some batches, as the image that commands damage.
 const Image& seed_image() {
@@ -50,8 +48,7 @@ const Image& seed_image() {
       require(process.ok() && pass.begin(*process));
       const std::vector<std::byte> record(3000);
       for (std::uint64_t i = 0; i < 6; ++i) {
-        static_cast<void>(
-            pass.append({*process, Signal::logs, 1, i % 2}, {}, 0, record, {0, i * 8}));
+        static_cast<void>(pass.append({*process, Signal::logs, 1, i % 2}, {}, 0, record, {0, i * 8}));
       }
       static_cast<void>(pass.park(*process, Signal::traces, 1, record, {1, 0}, 1));
       pass.set_position(*process, 0, 48);
@@ -146,8 +143,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(status_of_image(std::as_bytes(std::span(image))).ok() == started);
   if (started) {
     const auto again = Hold::over(bytes_of(image), false);
-    require(again.ok() && (*again)->recovery().chains_damaged == 0 &&
-            (*again)->recovery().pages_reclaimed == 0);
+    require(again.ok() && (*again)->recovery().chains_damaged == 0 && (*again)->recovery().pages_reclaimed == 0);
   }
   return 0;
 }

@@ -46,8 +46,8 @@ class ImageWords final : public WordSource {
 
 void take_strings(shm::Bytes image, const shm::Geometry& geometry, SegmentDecoder& decoder) {
   const shm::RegionRange& arena = geometry.region(shm::RegionKind::strings);
-  const auto length = image.load_or_zero<std::uint64_t>(
-      static_cast<std::size_t>(geometry.region(shm::RegionKind::process).offset));
+  const auto length =
+      image.load_or_zero<std::uint64_t>(static_cast<std::size_t>(geometry.region(shm::RegionKind::process).offset));
   const std::size_t wanted = decoder.strings().wanted(length < arena.length ? length : arena.length);
   static_cast<void>(decoder.strings().extend(image.part(static_cast<std::size_t>(arena.offset), wanted)));
 }

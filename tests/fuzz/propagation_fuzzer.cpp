@@ -119,7 +119,8 @@ void check_baggage(const Baggage& baggage, const Lines& lines) {
   for (const std::string_view member : members_of(baggage.header())) {
     const std::string_view key = member.substr(0, member.find('='));
     std::vector<char> room(member.size() / 2);
-    require(baggage.has(key) && baggage.get(key, room.data(), room.size()).size() <= room.size(), "a member is not found");
+    require(baggage.has(key) && baggage.get(key, room.data(), room.size()).size() <= room.size(),
+            "a member is not found");
     require(changing.remove(key) || !changing.has(key), "a member cannot be removed");
   }
 }

@@ -83,8 +83,7 @@ class Reader {
 
   void read_scopes() {
     const RegionRange& scopes = g_.region(RegionKind::scopes);
-    const std::uint32_t count =
-        process_.scopes_count < g_.scopes_max ? process_.scopes_count : g_.scopes_max;
+    const std::uint32_t count = process_.scopes_count < g_.scopes_max ? process_.scopes_count : g_.scopes_max;
     for (std::uint32_t i = 0; i < count; ++i) {
       const auto id = view(image_.copy(scopes.entry(i), 4)).load_or_zero<std::uint32_t>(0);
       if (const auto blob = strings_.lookup(id)) walk(bytes_of(*blob));
@@ -95,8 +94,7 @@ class Reader {
     const LaneTailWords tail = parse_lane_tail(view(image_.copy(g_.lane_tail(lane), sizeof(LaneTail))));
     const RingConsumer<std::uint64_t> consumer{tail.tail, tail.tail};
     if (tail.tail % 8 != 0 || !consumer.believable(heads_[lane], g_.ring_bytes)) return;
-    const RingRuns runs =
-        RingConsumer<std::uint64_t>::runs(tail.tail, heads_[lane], g_.ring_bytes, g_.slack_bytes);
+    const RingRuns runs = RingConsumer<std::uint64_t>::runs(tail.tail, heads_[lane], g_.ring_bytes, g_.slack_bytes);
     const auto first = image_.copy(g_.lane_ring(lane) + runs.first.offset, runs.first.length);
     const auto second = image_.copy(g_.lane_ring(lane) + runs.second.offset, runs.second.length);
     RecordCursor cursor(view(first), view(second), runs.to_boundary, tail.tail, g_.max_record);
@@ -216,8 +214,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   tailrace::agent::DumpOptions options;
   options.strings = 50;
   std::ostringstream out;
-  const int code =
-      tailrace::agent::dump_source(tailrace::agent::MemorySource(image), "fuzzed", options, out);
+  const int code = tailrace::agent::dump_source(tailrace::agent::MemorySource(image), "fuzzed", options, out);
   require(code == 0 || code == 1, "an exit code nobody knows");
   require(result.ok() || code == 1, "dump believed what the reader refused");
   check_text(out.str());

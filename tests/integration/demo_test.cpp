@@ -39,8 +39,7 @@ TEST(DemoTest, EndsWithALedgerThatBalancesAndLeavesNothingBehind) {
     last = *line;
     all += last + "\n";
   }
-  while (demo->running()) {
-  }
+  while (demo->running()) {}
   const int status = demo->stop();
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status << "\n" << all;
   const nlohmann::json json = nlohmann::json::parse(last, nullptr, false);

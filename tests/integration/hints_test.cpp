@@ -21,8 +21,8 @@ class HintsTest : public ::testing::Test {
  protected:
   // Eight spans and two logs.
   void run_program(const Environment& environment) {
-    agent::ChildProcess program = host_.start_program(
-        "/bin/sh", {"-c", std::string(TAILRACE_VICTIM) + " hints 1 8 0 0 >/dev/null"}, environment);
+    agent::ChildProcess program =
+        host_.start_program("/bin/sh", {"-c", std::string(TAILRACE_VICTIM) + " hints 1 8 0 0 >/dev/null"}, environment);
     EXPECT_TRUE(wait_until([&] { return !program.running(); }, seconds(20)));
   }
   [[nodiscard]] int arrived(bool logs) const {

@@ -119,9 +119,7 @@ void take_times(const LogRecord& wanted, LogRecord& got, const Delivery& deliver
 }
 
 std::string key_of(const Span& span) { return span.name(); }
-std::string key_of(const LogRecord& record) {
-  return record.event_name() + " | " + record.body().ShortDebugString();
-}
+std::string key_of(const LogRecord& record) { return record.event_name() + " | " + record.body().ShortDebugString(); }
 
 template <class Record>
 using ByScope = std::map<std::string, std::multimap<std::string, Record>>;
@@ -196,7 +194,8 @@ std::vector<Span> all_spans(const Delivery& delivery) {
   std::vector<Span> all;
   for (const auto& request : delivery.traces) {
     for (const auto& resource : request.resource_spans()) {
-      for (const auto& scope : resource.scope_spans()) all.insert(all.end(), scope.spans().begin(), scope.spans().end());
+      for (const auto& scope : resource.scope_spans())
+        all.insert(all.end(), scope.spans().begin(), scope.spans().end());
     }
   }
   return all;

@@ -143,9 +143,10 @@ class Run {
   void start_collector() {
     const Answer built = run(std::string("'") + TAILRACE_INTEROP_DIR + "/collector/build'");
     if (built.status == kUnavailable) {
-      out_.skipped = built.last_line() + "; with Go 1.25 or newer and a Go module proxy, or with TAILRACE_COLLECTOR "
-                                         "naming an OpenTelemetry Collector that has the OTLP receiver and the file "
-                                         "exporter, this test runs";
+      out_.skipped = built.last_line() +
+                     "; with Go 1.25 or newer and a Go module proxy, or with TAILRACE_COLLECTOR "
+                     "naming an OpenTelemetry Collector that has the OTLP receiver and the file "
+                     "exporter, this test runs";
       return;
     }
     ASSERT_EQ(built.status, 0) << built.output;
@@ -178,13 +179,14 @@ class Run {
   void start_sink() {
     const Answer venv = run(std::string("'") + TAILRACE_PROTO_TEST_DIR + "/python_venv.sh'");
     if (venv.status != 0) {
-      out_.skipped = "no Python environment: " + venv.output + "; with python3-venv and PyPI or a mirror of it, this "
-                                                               "test runs";
+      out_.skipped = "no Python environment: " + venv.output +
+                     "; with python3-venv and PyPI or a mirror of it, this "
+                     "test runs";
       return;
     }
     python_ = venv.last_line();
-    auto child = ChildProcess::start(TAILRACE_TEST_SINK, {"--dir", directory_.path() + "/requests"},
-                                     Captured::standard_output);
+    auto child =
+        ChildProcess::start(TAILRACE_TEST_SINK, {"--dir", directory_.path() + "/requests"}, Captured::standard_output);
     ASSERT_TRUE(child.ok()) << child.error().sentence;
     const std::string line = child->read_line(seconds(30)).value_or("");
     ASSERT_EQ(line.rfind("PORT ", 0), 0U) << "the sink does not listen: " << line;
@@ -193,11 +195,11 @@ class Run {
   }
 
   void start_agent() {
-    auto child = ChildProcess::start(TAILRACE_PROGRAM,
-                                     {"agent", "--dir", segments(), "--endpoint",
-                                      "http://127.0.0.1:" + std::to_string(port_), "--linger", "50",
-                                      "--background-linger", "100"},
-                                     Captured::standard_error);
+    auto child =
+        ChildProcess::start(TAILRACE_PROGRAM,
+                            {"agent", "--dir", segments(), "--endpoint", "http://127.0.0.1:" + std::to_string(port_),
+                             "--linger", "50", "--background-linger", "100"},
+                            Captured::standard_error);
     ASSERT_TRUE(child.ok()) << child.error().sentence;
     std::string words;
     ASSERT_TRUE(wait_for(*child, "ready:", words)) << "the agent does not start:\n" << words;
@@ -208,7 +210,9 @@ class Run {
     out_.from_ns = now_ns();
     Environment all{{"TAILRACE_DIR", segments()}};
     all.insert(all.end(), environment.begin(), environment.end());
-    auto recorder = ChildProcess::start(reader_ == Reader::collector_through_c ? TAILRACE_RECORDER_C : TAILRACE_RECORDER, {mode}, Captured::standard_output, all);
+    auto recorder =
+        ChildProcess::start(reader_ == Reader::collector_through_c ? TAILRACE_RECORDER_C : TAILRACE_RECORDER, {mode},
+                            Captured::standard_output, all);
     ASSERT_TRUE(recorder.ok()) << recorder.error().sentence;
     out_.pid = recorder->pid();
     bool complete = false;
@@ -231,7 +235,8 @@ class Run {
         // The name may hold blanks, the ids do not.
         const std::size_t span = rest.rfind(' ');
         const std::size_t trace = rest.rfind(' ', span - 1);
-        out_.ids[rest.substr(0, trace)] = {unhex(rest.substr(trace + 1, span - trace - 1)), unhex(rest.substr(span + 1))};
+        out_.ids[rest.substr(0, trace)] = {unhex(rest.substr(trace + 1, span - trace - 1)),
+                                           unhex(rest.substr(span + 1))};
       } else if (what == "TIME") {
         const std::size_t blank = rest.rfind(' ');
         out_.times[rest.substr(0, blank)] = std::stoull(rest.substr(blank + 1));

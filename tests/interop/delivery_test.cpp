@@ -27,13 +27,11 @@ using pb::trace::v1::Span;
 
 const Environment kResourceEnvironment{
     {"OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test%20bench,team=caf%C3%A9"}};
-const Environment kLimitEnvironment{{"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "5"},
-                                    {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "4"},
-                                    {"OTEL_SPAN_EVENT_COUNT_LIMIT", "2"},
-                                    {"OTEL_SPAN_LINK_COUNT_LIMIT", "1"},
-                                    {"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "2"},
-                                    {"OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "1"},
-                                    {"OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "2"}};
+const Environment kLimitEnvironment{
+    {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "5"},   {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "4"},
+    {"OTEL_SPAN_EVENT_COUNT_LIMIT", "2"},         {"OTEL_SPAN_LINK_COUNT_LIMIT", "1"},
+    {"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "2"},    {"OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "1"},
+    {"OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "2"}};
 
 class Interop : public testing::TestWithParam<Reader> {
  protected:
@@ -53,8 +51,8 @@ class Interop : public testing::TestWithParam<Reader> {
 INSTANTIATE_TEST_SUITE_P(Read, Interop, testing::Values(Reader::collector, Reader::collector_through_c, Reader::python),
                          [](const auto& one) { return name_of(one.param); });
 
-#define USE_OR_RETURN(...) \
-  __VA_ARGS__;             \
+#define USE_OR_RETURN(...)                                                                                             \
+  __VA_ARGS__;                                                                                                         \
   if (IsSkipped() || HasFatalFailure()) return
 
 // "$x*100" in an expectation: a hundred times x.
@@ -127,7 +125,8 @@ std::string counted_span() {
     std::snprintf(digits, sizeof digits, "\\x%02x", static_cast<unsigned>(i + 1));
     span += "events { name: \"e" + std::to_string(i) + "\" } ";
     span += R"(links { trace_id: "\x4b\xf9\x2f\x35\x77\xb3\x4d\xa6\xa3\xce\x92\x9d\x0e\x0e\x47\x36" flags: 769 )"
-            R"(span_id: "\x00\xf0\x67\xaa\x0b\xa9\x02)" + std::string(digits) + "\" } ";
+            R"(span_id: "\x00\xf0\x67\xaa\x0b\xa9\x02)" +
+            std::string(digits) + "\" } ";
   }
   return span + "dropped_attributes_count: 2 dropped_events_count: 2 dropped_links_count: 2";
 }
@@ -141,9 +140,10 @@ Delivery without_large(const Delivery& from) {
     for (auto& resource : *request.mutable_resource_spans()) {
       for (auto& scope : *resource.mutable_scope_spans()) {
         auto* spans = scope.mutable_spans();
-        spans->erase(std::remove_if(spans->begin(), spans->end(),
-                                    [](const Span& span) { return span.name() == "wide.value" || span.name() == "wide.event"; }),
-                     spans->end());
+        spans->erase(
+            std::remove_if(spans->begin(), spans->end(),
+                           [](const Span& span) { return span.name() == "wide.value" || span.name() == "wide.event"; }),
+            spans->end());
       }
     }
   }
@@ -266,9 +266,11 @@ TEST_P(Interop, otlp_D4_keys_are_unique_and_not_empty_everywhere) {
     for (const auto& event : span.events()) expect_unique_keys(event.attributes(), span.name());
     for (const auto& link : span.links()) expect_unique_keys(link.attributes(), span.name());
   }
-  for (const auto& record : all_logs(*delivery_)) expect_unique_keys(record.attributes(), record.body().ShortDebugString());
+  for (const auto& record : all_logs(*delivery_))
+    expect_unique_keys(record.attributes(), record.body().ShortDebugString());
   for (const auto& request : delivery_->traces) {
-    for (const auto& resource : request.resource_spans()) expect_unique_keys(resource.resource().attributes(), "resource");
+    for (const auto& resource : request.resource_spans())
+      expect_unique_keys(resource.resource().attributes(), "resource");
   }
 }
 
@@ -288,7 +290,8 @@ TEST_P(Interop, otlp_D6_what_no_record_can_hold_is_counted) {
   const auto expect_kept = [&value](const auto& holder, const char* what) {
     EXPECT_GT(holder.attributes_size(), 25) << what;
     EXPECT_EQ(static_cast<unsigned>(holder.attributes_size()) + holder.dropped_attributes_count(), 60U) << what;
-    for (int i = 0; i + 1 < holder.attributes_size(); ++i) EXPECT_EQ(holder.attributes(i).value().string_value(), value) << what;
+    for (int i = 0; i + 1 < holder.attributes_size(); ++i)
+      EXPECT_EQ(holder.attributes(i).value().string_value(), value) << what;
   };
   const Span event = find_span(*delivery_, "wide.event");
   ASSERT_EQ(event.events_size(), 1);
@@ -321,7 +324,8 @@ TEST_P(Interop, otlp_D9_no_time_is_zero) {
     EXPECT_NE(span.start_time_unix_nano(), 0U) << span.name();
     for (const auto& event : span.events()) EXPECT_NE(event.time_unix_nano(), 0U) << span.name();
   }
-  for (const auto& record : all_logs(*delivery_)) EXPECT_NE(record.time_unix_nano(), 0U) << record.body().ShortDebugString();
+  for (const auto& record : all_logs(*delivery_))
+    EXPECT_NE(record.time_unix_nano(), 0U) << record.body().ShortDebugString();
 }
 
 TEST_P(Interop, otlp_D10_every_log_says_when_it_was_observed) {
@@ -388,14 +392,15 @@ TEST_P(Interop, the_resource_is_what_the_process_said_and_the_agent_knows) {
               "array_value { values { int_value: 1 } values { int_value: 2 } values { int_value: 3 } }");
     EXPECT_EQ(values["process.pid"].int_value(), delivery_->pid);
     EXPECT_EQ(take_text("process.executable.name"),
-            GetParam() == Reader::collector_through_c ? "tailrace_interop_recorder_c" : "tailrace_interop_recorder");
+              GetParam() == Reader::collector_through_c ? "tailrace_interop_recorder_c" : "tailrace_interop_recorder");
     EXPECT_EQ(take_text("process.owner"), owner != nullptr ? owner->pw_name : std::to_string(::getuid()));
     EXPECT_THAT(take_text("process.creation.time"),
                 testing::MatchesRegex("20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z"));
     EXPECT_EQ(take_text("host.name"), system.nodename);
     EXPECT_FALSE(take_text("host.arch").empty());
     EXPECT_EQ(take_text("os.type"), "linux");
-    for (const char* key : {"resource.bool", "resource.ints", "process.pid", "host.id", "container.id"}) values.erase(key);
+    for (const char* key : {"resource.bool", "resource.ints", "process.pid", "host.id", "container.id"})
+      values.erase(key);
     for (const auto& [key, value] : values) ADD_FAILURE() << "not expected: " << key << " " << value.ShortDebugString();
     EXPECT_EQ(resource.dropped_attributes_count(), 0U);
   };

@@ -27,8 +27,8 @@ inline const Rounds<std::int64_t> kGauged{{{3, -17}, {42}}};
 inline const Rounds<double> kRealGauged{{{-0.0}, {2.5}}};
 
 // NaN and the infinities are no values: they are left out everywhere.
-inline const Rounds<double> kMeasured{{{0.0, 0.5, 1.0, 1.0000001, 10.0, 99.5, 1e9, kNan, 4.9e-324},
-                                       {2.0, 10.0, kInfinity, 1e-3, -kInfinity, 512.0}}};
+inline const Rounds<double> kMeasured{
+    {{0.0, 0.5, 1.0, 1.0000001, 10.0, 99.5, 1e9, kNan, 4.9e-324}, {2.0, 10.0, kInfinity, 1e-3, -kInfinity, 512.0}}};
 inline const Rounds<double> kMeasuredNegative{{{-5.0, 0.5, -1e-3, 0.0}, {2.0, -1024.0}}};
 inline const Rounds<std::int64_t> kMeasuredIntegers{{{0, 1, 5, 6, 10'000, 10'001, 1 << 20}, {5, 7500, 2}}};
 // A narrow range, which needs no coarser scale.

@@ -122,7 +122,9 @@ class InteropMetrics : public testing::TestWithParam<std::tuple<Reader, const ch
 
   [[nodiscard]] std::string preference() const { return std::get<1>(GetParam()); }
   // rules.md 1.8, the table of temporalities.
-  [[nodiscard]] AggregationTemporality of_counter() const { return preference() == "cumulative" ? kCumulative : kDelta; }
+  [[nodiscard]] AggregationTemporality of_counter() const {
+    return preference() == "cumulative" ? kCumulative : kDelta;
+  }
   [[nodiscard]] AggregationTemporality of_observed_counter() const {
     return preference() == "delta" ? kDelta : kCumulative;
   }
@@ -185,13 +187,11 @@ class InteropMetrics : public testing::TestWithParam<std::tuple<Reader, const ch
   Arrived arrived_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Read, InteropMetrics,
-                         testing::Combine(testing::Values(Reader::collector, Reader::collector_through_c, Reader::python),
-                                          testing::Values("cumulative", "delta", "lowmemory")),
-                         [](const auto& one) {
-                           return std::string(name_of(std::get<0>(one.param))) + "_" +
-                                  std::get<1>(one.param);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Read, InteropMetrics,
+    testing::Combine(testing::Values(Reader::collector, Reader::collector_through_c, Reader::python),
+                     testing::Values("cumulative", "delta", "lowmemory")),
+    [](const auto& one) { return std::string(name_of(std::get<0>(one.param))) + "_" + std::get<1>(one.param); });
 
 template <class T>
 std::vector<T> sums(const Rounds<T>& rounds) {
@@ -212,9 +212,11 @@ std::vector<T> times(std::vector<T> values, T factor) {
 TEST_P(InteropMetrics, every_counter_and_gauge_arrives_with_its_exact_value) {
   const auto cumulative = kCumulative;
   expect_numbers<std::int64_t>("counter.integer", sums(kAdds), of_counter(), true);
-  expect_numbers<std::int64_t>("counter.integer{key: \"way\" value { string_value: \"bound\" }}", sums(kAdds), of_counter(), true);
+  expect_numbers<std::int64_t>("counter.integer{key: \"way\" value { string_value: \"bound\" }}", sums(kAdds),
+                               of_counter(), true);
   expect_numbers<std::int64_t>(
-      "counter.integer{key: \"array\" value { array_value { values { int_value: 1 } values { string_value: \"two\" } } }}"
+      "counter.integer{key: \"array\" value { array_value { values { int_value: 1 } values { string_value: \"two\" } } "
+      "}}"
       "{key: \"bool\" value { bool_value: true }}{key: \"bytes\" value { bytes_value: \"\\000\\377\" }}"
       "{key: \"int\" value { int_value: -7 }}"
       "{key: \"map\" value { kvlist_value { values { key: \"k\" value { int_value: 1 } } } }}"
@@ -225,16 +227,19 @@ TEST_P(InteropMetrics, every_counter_and_gauge_arrives_with_its_exact_value) {
                                times<std::int64_t>(sums(kAdds), 2), of_counter(), true);
   expect_numbers<std::int64_t>("metrics.library/counter.integer", {1, 2}, of_counter(), true);
   expect_numbers<double>("counter.real", sums(kRealAdds), of_counter(), true);
-  expect_numbers<std::int64_t>("updown.integer{key: \"k\" value { string_value: \"v\" }}", sums(kUpsAndDowns), cumulative, false);
+  expect_numbers<std::int64_t>("updown.integer{key: \"k\" value { string_value: \"v\" }}", sums(kUpsAndDowns),
+                               cumulative, false);
   expect_numbers<double>("updown.real", sums(kRealUpsAndDowns), cumulative, false);
-  expect_numbers<std::int64_t>("observed.counter{key: \"k\" value { string_value: \"v\" }}", sums(kAdds), of_observed_counter(), true);
+  expect_numbers<std::int64_t>("observed.counter{key: \"k\" value { string_value: \"v\" }}", sums(kAdds),
+                               of_observed_counter(), true);
   expect_numbers<std::int64_t>("observed.updown", sums(kUpsAndDowns), cumulative, false);
   const auto last = [](const auto& rounds) {
     std::vector<typename std::decay_t<decltype(rounds[0])>::value_type> values;
     for (const auto& round : rounds) values.push_back(round.back());
     return values;
   };
-  expect_numbers<std::int64_t>("gauge.integer{key: \"k\" value { string_value: \"v\" }}", last(kGauged), std::nullopt, false);
+  expect_numbers<std::int64_t>("gauge.integer{key: \"k\" value { string_value: \"v\" }}", last(kGauged), std::nullopt,
+                               false);
   expect_numbers<double>("gauge.real", last(kRealGauged), std::nullopt, false);
   expect_numbers<double>("observed.gauge", last(kRealGauged), std::nullopt, false);
   for (const auto& [key, series] : arrived_.numbers) {
@@ -299,7 +304,8 @@ Place exponential_place(int scale, double smallest, double greatest) {
       ++model.zero;
       return;
     }
-    const long double exact = std::log2(static_cast<long double>(std::min(magnitude, greatest))) * std::exp2(static_cast<long double>(scale));
+    const long double exact =
+        std::log2(static_cast<long double>(std::min(magnitude, greatest))) * std::exp2(static_cast<long double>(scale));
     const long index = static_cast<long>(std::ceil(exact)) - 1;
     ++(value < 0 ? model.negatives : model.positives)[index];
   };
@@ -361,7 +367,8 @@ TEST_P(InteropMetrics, otlp_D8_explicit_histograms_are_as_a_model_from_the_raw_v
   };
   const std::vector<double> bounds(kBounds.begin(), kBounds.end());
   const std::vector<double> standard{0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000};
-  expect("histogram.real{key: \"k\" value { string_value: \"v\" }}", bounds, models(kMeasured, cumulative, explicit_place(bounds)));
+  expect("histogram.real{key: \"k\" value { string_value: \"v\" }}", bounds,
+         models(kMeasured, cumulative, explicit_place(bounds)));
   expect("histogram.negative", bounds, models(kMeasuredNegative, cumulative, explicit_place(bounds)));
   expect("histogram.integer", standard, models(kMeasuredIntegers, cumulative, explicit_place(standard)));
   for (const auto& [key, series] : arrived_.histograms) ADD_FAILURE() << "not expected: " << key;
@@ -407,7 +414,8 @@ TEST_P(InteropMetrics, exponential_histograms_are_as_a_model_from_the_raw_values
       // No coarser than 160 buckets need.
       if (by == 0) continue;
       const auto width = [&](const std::map<long, std::uint64_t>& buckets) {
-        return buckets.empty() ? 0 : coarser(buckets.rbegin()->first, by - 1) - coarser(buckets.begin()->first, by - 1) + 1;
+        return buckets.empty() ? 0
+                               : coarser(buckets.rbegin()->first, by - 1) - coarser(buckets.begin()->first, by - 1) + 1;
       };
       EXPECT_GT(std::max(width(model.positives), width(model.negatives)), 160) << key << " scale " << point.scale();
     }
@@ -416,13 +424,15 @@ TEST_P(InteropMetrics, exponential_histograms_are_as_a_model_from_the_raw_values
   // The smallest value's bucket ends with it: what is at or below the bucket's lower edge is zero.
   const auto smallest = [](int scale) { return std::exp2(-30 - std::exp2(-scale)); };
   const double greatest = std::exp2(34);
-  expect("exponential.real", 3, smallest(3), models(kMeasured, cumulative, exponential_place(3, smallest(3), greatest)));
+  expect("exponential.real", 3, smallest(3),
+         models(kMeasured, cumulative, exponential_place(3, smallest(3), greatest)));
   expect("exponential.negative", 3, smallest(3),
          models(kMeasuredNegative, cumulative, exponential_place(3, smallest(3), greatest)));
   // Of integers 1 is the first that is not zero.
   expect("exponential.integer{key: \"k\" value { int_value: 1 }}", 3, std::exp2(-0.125),
          models(kMeasuredIntegers, cumulative, exponential_place(3, std::exp2(-0.125), std::exp2(63))));
-  expect("exponential.narrow", 5, smallest(5), models(kMeasuredNarrow, cumulative, exponential_place(5, smallest(5), greatest)));
+  expect("exponential.narrow", 5, smallest(5),
+         models(kMeasuredNarrow, cumulative, exponential_place(5, smallest(5), greatest)));
   for (const auto& [key, series] : arrived_.exponentials) ADD_FAILURE() << "not expected: " << key;
 }
 

@@ -54,9 +54,9 @@ void record_limits() {
   api::info("limits do not cut arguments: {}", "123456789");
   api::info("a body of attributes is whole", {{"a", "123456789"}, {"b", 2}, {"c", 3}});
   api::log({.body = "this body, too",
-                 .attributes = {{"a", tailrace::Bytes{"123456789", 9}}},
-                 .event_name = "an.event.name",
-                 .severity_text = "SEVERITY"});
+            .attributes = {{"a", tailrace::Bytes{"123456789", 9}}},
+            .event_name = "an.event.name",
+            .severity_text = "SEVERITY"});
   span.end();
   const std::string run_time = "a name of run time, which is no attribute";
   auto named = api::span(run_time, {.trace_state = "vendor=opaque,other=value"});

@@ -20,16 +20,16 @@ using namespace tailrace::literals;
 #if defined(TAILRACE_INTEROP_THROUGH_C)
 namespace api = through_c;
 using through_c::Activate;
-using through_c::DetachedSpan;
-using through_c::Observation;
-using through_c::Span;
 using through_c::counter;
+using through_c::DetachedSpan;
 using through_c::flush;
 using through_c::gauge;
 using through_c::histogram;
+using through_c::Observation;
 using through_c::observe_counter;
 using through_c::observe_gauge;
 using through_c::observe_up_down_counter;
+using through_c::Span;
 using through_c::tick;
 using through_c::up_down_counter;
 #else

@@ -43,24 +43,24 @@ void record_records() {
     api::log({.body = body, .severity = static_cast<Severity>(severity)});
   }
   api::info("attributes", {{"bool", true},
-                                {"int", -9},
-                                {"double", -0.0},
-                                {"string", "s"},
-                                {"literal"_n, "l"_n},
-                                {"bytes", Bytes{"\x00", 1}},
-                                {"empty", nullptr},
-                                {"array", {1, {"x"}}},
-                                {"map", Value::map({{"k", Value::map({{"l", 2}})}})},
-                                {"twice", 1},
-                                {"twice", "last"}});
+                           {"int", -9},
+                           {"double", -0.0},
+                           {"string", "s"},
+                           {"literal"_n, "l"_n},
+                           {"bytes", Bytes{"\x00", 1}},
+                           {"empty", nullptr},
+                           {"array", {1, {"x"}}},
+                           {"map", Value::map({{"k", Value::map({{"l", 2}})}})},
+                           {"twice", 1},
+                           {"twice", "last"}});
   api::warn("literal body"_n, {{"k"_n, 1}});
   api::log({.body = "everything",
-                 .severity = static_cast<Severity>(10),
-                 .attributes = {{"k", "v"}},
-                 .event_name = "shop.order.paid",
-                 .severity_text = "NOTICE",
-                 .time = Time::unix_ns(kMoment),
-                 .observed = Time::unix_ns(kMoment + 5)});
+            .severity = static_cast<Severity>(10),
+            .attributes = {{"k", "v"}},
+            .event_name = "shop.order.paid",
+            .severity_text = "NOTICE",
+            .time = Time::unix_ns(kMoment),
+            .observed = Time::unix_ns(kMoment + 5)});
   api::log({.body = nullptr, .event_name = "event.without_body"});
   api::log({.body = true, .event_name = "body.bool"});
   api::log({.body = std::numeric_limits<std::int64_t>::min(), .event_name = "body.int"});

@@ -32,8 +32,13 @@ void record_sums(std::size_t round) {
   for (const std::int64_t add : kAdds[round]) {
     integers.add(add);
     bound.add(add);
-    integers.add(add, {{"text", "grüß dich"}, {"bool", true}, {"int", -7}, {"real", 0.5}, {"bytes", Bytes{"\0\xff", 2}},
-                       {"map", Value::map({{"k", 1}})}, {"array", {1, "two"}}});
+    integers.add(add, {{"text", "grüß dich"},
+                       {"bool", true},
+                       {"int", -7},
+                       {"real", 0.5},
+                       {"bytes", Bytes{"\0\xff", 2}},
+                       {"map", Value::map({{"k", 1}})},
+                       {"array", {1, "two"}}});
     integers.add(add, {{"a", 1}, {"b", 2}});
     integers.add(add, {{"b", 2}, {"a", 1}});  // the same set
   }
@@ -53,7 +58,8 @@ void record_sums(std::size_t round) {
 
 void record_histograms(std::size_t round) {
   static const auto explicit_real = histogram<double>("histogram.real", {.unit = "s", .bounds = kBounds});
-  static const auto exponential = histogram<double>("exponential.real", {.unit = "s", .kind = HistogramKind::exponential});
+  static const auto exponential =
+      histogram<double>("exponential.real", {.unit = "s", .kind = HistogramKind::exponential});
   for (const double value : kMeasured[round]) {
     explicit_real.record(value, {{"k", "v"}});
     exponential.record(value);
@@ -90,8 +96,12 @@ bool record_metrics() {
   static std::size_t round = 0;
   gauge<std::int64_t>("gauge.never").bind();  // no value, no point
   const Observation observed[] = {
-      observe_counter<std::int64_t>("observed.counter", [](const auto& o) { o.observe(total(kAdds, round), {{"k", "v"}}); }),
-      observe_up_down_counter<std::int64_t>("observed.updown", [](const auto& o) { o.observe(total(kUpsAndDowns, round)); }),
+      observe_counter<std::int64_t>("observed.counter",
+                                    [](const auto& o) {
+                                      o.observe(total(kAdds, round), {{"k", "v"}});
+                                    }),
+      observe_up_down_counter<std::int64_t>("observed.updown",
+                                            [](const auto& o) { o.observe(total(kUpsAndDowns, round)); }),
       observe_gauge<double>("observed.gauge", [](const auto& o) { o.observe(kRealGauged[round].back()); }),
   };
   for (; round < kRounds; ++round) {

@@ -136,8 +136,7 @@ void record_times() {
   }
   {
     const auto start = steady_clock::now();
-    tell_time("steady.start", static_cast<std::uint64_t>(
-                                  nanoseconds(system_clock::now().time_since_epoch()).count()));
+    tell_time("steady.start", static_cast<std::uint64_t>(nanoseconds(system_clock::now().time_since_epoch()).count()));
     auto span = api::span("time.steady_clock", {.start = start});
     tell("time.steady_clock", span.context());
     std::this_thread::sleep_for(std::chrono::milliseconds(30));
@@ -178,8 +177,7 @@ void record_parents() {
     tell("below_remote", below.context());
     below.end();
     given.end();
-    const Context random =
-        Context::from_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03");
+    const Context random = Context::from_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03");
     auto drawn = api::span("parent.remote_random", {.parent = random, .trace_state = "vendor=opaque,other=value"});
     tell("remote_random", drawn.context());
     auto below_drawn = api::span("parent.below_remote_random");  // it carries on what came in
@@ -250,7 +248,7 @@ void record_parents() {
     tell("order.fourth", fourth.context());
   }
   const auto kinds = {SpanKind::unspecified, SpanKind::internal, SpanKind::server,
-                      SpanKind::client, SpanKind::producer, SpanKind::consumer};
+                      SpanKind::client,      SpanKind::producer, SpanKind::consumer};
   for (const SpanKind kind : kinds) {
     const std::string name = "kind." + std::to_string(static_cast<int>(kind));
     auto span = api::span(name, {.kind = kind});
@@ -349,7 +347,7 @@ void record_links() {
   unsampled.random = true;
   unsampled.remote = false;
   span.link(unsampled);
-  span.link(Context{});                      // points at nothing and says nothing
+  span.link(Context{});  // points at nothing and says nothing
   span.link(with_state, {{"carries", "a tracestate"}});
   span.link(Context{}, {{"says", "something"}});
 }
@@ -390,7 +388,8 @@ void record_wide() {
   {
     auto span = api::span("wide.chain"_n);  // beyond its slot of 1 KiB
     tell("wide.chain", span.context());
-    for (int i = 0; i < 60; ++i) span.set("chain." + std::to_string(i), std::string(32, static_cast<char>('a' + i % 26)));
+    for (int i = 0; i < 60; ++i)
+      span.set("chain." + std::to_string(i), std::string(32, static_cast<char>('a' + i % 26)));
     span.event("wide.event", {{"k", 1}});
     span.link(remote_context(), {{"k", 2}});
     span.set("chain.3", "changed");
@@ -401,7 +400,8 @@ void record_wide() {
     auto span = api::span("to be renamed"_n);  // beyond a record of 16 KiB
     tell("wide.parts", span.context());
     span.set("first"_n, 1);
-    for (int i = 0; i < 120; ++i) span.set("part." + std::to_string(i), std::string(300, static_cast<char>('a' + i % 26)));
+    for (int i = 0; i < 120; ++i)
+      span.set("part." + std::to_string(i), std::string(300, static_cast<char>('a' + i % 26)));
     span.event("wide.event", {{"k", 1}}, Time::unix_ns(kMoment));
     span.link(remote_context(), {{"k", 2}});
     span.set("first"_n, "changed");

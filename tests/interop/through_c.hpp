@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The C++ API's spans, logs, metrics and contexts made of the C API's calls alone, so that one recorder records through either
-// and what must come out is written once. Values are rebuilt as the C API's structs.
+// The C++ API's spans, logs, metrics and contexts made of the C API's calls alone, so that one recorder records through
+// either and what must come out is written once. Values are rebuilt as the C API's structs.
 //
 // Threads: as the C API. Ownership: what a call converts lives as long as the call. Failure: a call that the C API
 // refuses ends the recorder.
@@ -33,7 +33,9 @@ tailrace_name_t name(const N& from) {
 }
 inline tailrace_name_t name(const detail::Name& from) { return {from.text, from.length, from.id}; }
 inline tailrace_text_t text(std::string_view from) { return {from.data(), from.size()}; }
-inline tailrace_time_t time(const Time& from) { return from.given ? tailrace_time_t{from.value, from.clock + 1u, 0} : tailrace_time_t{}; }
+inline tailrace_time_t time(const Time& from) {
+  return from.given ? tailrace_time_t{from.value, from.clock + 1u, 0} : tailrace_time_t{};
+}
 inline tailrace_context_t context(const Context& from) {
   tailrace_context_t to{};
   std::memcpy(to.trace_id, from.trace_id, 16);
@@ -64,7 +66,8 @@ class Converted {
       case Value::Kind::string: return tailrace_value_string(static_cast<const char*>(from.data()), from.size());
       case Value::Kind::bytes: return tailrace_value_bytes(from.data(), from.size());
       case Value::Kind::string_id:
-        return tailrace_value_name({static_cast<const char*>(from.data()), static_cast<std::uint32_t>(from.size()), from.id()});
+        return tailrace_value_name(
+            {static_cast<const char*>(from.data()), static_cast<std::uint32_t>(from.size()), from.id()});
       case Value::Kind::map: {
         const auto& members = attributes({static_cast<const Attribute*>(from.data()), from.size()});
         return tailrace_value_map(members.data(), members.size());
@@ -82,7 +85,8 @@ class Converted {
   const std::vector<tailrace_attribute_t>& attributes(Attributes from) {
     std::vector<tailrace_attribute_t> list;
     for (std::size_t i = 0; i < from.size(); ++i) {
-      list.push_back(tailrace_attribute_of(name(static_cast<const detail::Name&>(from.data()[i].key)), value(from.data()[i].value)));
+      list.push_back(tailrace_attribute_of(name(static_cast<const detail::Name&>(from.data()[i].key)),
+                                           value(from.data()[i].value)));
     }
     attributes_.push_back(std::move(list));
     return attributes_.back();
@@ -104,7 +108,8 @@ class SpanBase {
   void set(const K& key, const V& value) {
     if constexpr (std::is_same_v<V, bool>) {
       must(tailrace_span_set_bool(&span_, name(key), value));
-    } else if constexpr (std::is_integral_v<V> && !std::is_same_v<V, char> && !(std::is_unsigned_v<V> && sizeof(V) == 8)) {
+    } else if constexpr (std::is_integral_v<V> && !std::is_same_v<V, char> &&
+                         !(std::is_unsigned_v<V> && sizeof(V) == 8)) {
       must(tailrace_span_set_int(&span_, name(key), value));
     } else if constexpr (std::is_floating_point_v<V>) {
       must(tailrace_span_set_double(&span_, name(key), static_cast<double>(value)));
@@ -116,7 +121,9 @@ class SpanBase {
     }
   }
   template <class K>
-  void set(const K& key, std::initializer_list<Value> values) { set_value(name(key), Value(values)); }
+  void set(const K& key, std::initializer_list<Value> values) {
+    set_value(name(key), Value(values));
+  }
   void set(Attributes attributes) {
     Converted converted;
     const auto& list = converted.attributes(attributes);
@@ -138,7 +145,9 @@ class SpanBase {
     must(tailrace_span_set_status(&span_, static_cast<std::uint32_t>(code), message.data(), message.size()));
   }
   template <class N>
-  void rename(const N& to) { must(tailrace_span_update_name(&span_, name(to))); }
+  void rename(const N& to) {
+    must(tailrace_span_update_name(&span_, name(to)));
+  }
   template <class E>
   void exception(const E& error, Attributes attributes = {}) {
     char type[128];
@@ -161,7 +170,8 @@ class SpanBase {
   void begin(Begin call, tailrace_name_t of, const SpanOptions& from) {
     tailrace_span_options_t options{};
     options.size = sizeof options;
-    options.kind = from.kind == SpanKind::unspecified ? std::uint8_t{TAILRACE_KIND_UNSPECIFIED} : static_cast<std::uint8_t>(from.kind);
+    options.kind = from.kind == SpanKind::unspecified ? std::uint8_t{TAILRACE_KIND_UNSPECIFIED}
+                                                      : static_cast<std::uint8_t>(from.kind);
     options.priority = static_cast<std::uint8_t>(static_cast<unsigned>(from.priority) + 1);
     options.parent_mode = from.parent.mode();
     tailrace_context_t parent{};
@@ -196,7 +206,9 @@ class SpanBase {
 class Span : public SpanBase {
  public:
   template <class N>
-  explicit Span(const N& of) { must(tailrace_span_begin(&span_, name(of), nullptr)); }
+  explicit Span(const N& of) {
+    must(tailrace_span_begin(&span_, name(of), nullptr));
+  }
   template <class N>
   Span(const N& of, const SpanOptions& options) {
     begin(&tailrace_span_begin, name(of), options);
@@ -216,11 +228,17 @@ class DetachedSpan : public SpanBase {
 };
 
 template <class N>
-Span span(const N& of) { return Span(of); }
+Span span(const N& of) {
+  return Span(of);
+}
 template <class N>
-Span span(const N& of, const SpanOptions& options) { return Span(of, options); }
+Span span(const N& of, const SpanOptions& options) {
+  return Span(of, options);
+}
 template <class N>
-DetachedSpan start_span(const N& of, const SpanOptions& options = {}) { return DetachedSpan(of, options); }
+DetachedSpan start_span(const N& of, const SpanOptions& options = {}) {
+  return DetachedSpan(of, options);
+}
 
 class Activate {
  public:
@@ -260,11 +278,15 @@ void log_filled(Severity severity, const N& filled, const A&... arguments) {
   const std::vector<tailrace_value_t> values{converted.value(Value(arguments))...};
   must(tailrace_log_template(static_cast<std::uint32_t>(severity), name(filled), values.data(), values.size()));
 }
-#define TAILRACE_INTEROP_LOG(level)                                                                             \
-  template <class N, class... A>                                                                               \
-  void level(const N& filled, const A&... arguments) { log_filled(Severity::level, filled, arguments...); }     \
-  template <class N>                                                                                            \
-  void level(const N& body, Attributes attributes) { log_with(Severity::level, body, attributes); }
+#define TAILRACE_INTEROP_LOG(level)                                                                                    \
+  template <class N, class... A>                                                                                       \
+  void level(const N& filled, const A&... arguments) {                                                                 \
+    log_filled(Severity::level, filled, arguments...);                                                                 \
+  }                                                                                                                    \
+  template <class N>                                                                                                   \
+  void level(const N& body, Attributes attributes) {                                                                   \
+    log_with(Severity::level, body, attributes);                                                                       \
+  }
 TAILRACE_INTEROP_LOG(trace)
 TAILRACE_INTEROP_LOG(debug)
 TAILRACE_INTEROP_LOG(info)
@@ -306,19 +328,27 @@ class Instrument {
     explicit Bound(tailrace_bound_t bound) : bound_(bound) {}
     template <class V>
     void add(V value) const {
-      if constexpr (std::is_floating_point_v<V>) must(tailrace_bound_measure_double(bound_, static_cast<double>(value)));
-      else must(tailrace_bound_measure_int(bound_, static_cast<std::int64_t>(value)));
+      if constexpr (std::is_floating_point_v<V>)
+        must(tailrace_bound_measure_double(bound_, static_cast<double>(value)));
+      else
+        must(tailrace_bound_measure_int(bound_, static_cast<std::int64_t>(value)));
     }
     template <class V>
-    void set(V value) const { add(value); }
+    void set(V value) const {
+      add(value);
+    }
     template <class V>
-    void record(V value) const { add(value); }
+    void record(V value) const {
+      add(value);
+    }
 
    private:
     tailrace_bound_t bound_;
   };
 
-  explicit Instrument(const tailrace_instrument_t* instrument) : instrument_(instrument) { must(instrument != nullptr); }
+  explicit Instrument(const tailrace_instrument_t* instrument) : instrument_(instrument) {
+    must(instrument != nullptr);
+  }
   template <class V>
   void add(V value, Attributes attributes = {}) const {
     Converted converted;
@@ -330,9 +360,13 @@ class Instrument {
     }
   }
   template <class V>
-  void set(V value, Attributes attributes = {}) const { add(value, attributes); }
+  void set(V value, Attributes attributes = {}) const {
+    add(value, attributes);
+  }
   template <class V>
-  void record(V value, Attributes attributes = {}) const { add(value, attributes); }
+  void record(V value, Attributes attributes = {}) const {
+    add(value, attributes);
+  }
   Bound bind(Attributes attributes = {}) const {
     Converted converted;
     const auto& list = converted.attributes(attributes);
@@ -391,8 +425,10 @@ class Observer {
   void observe(V value, Attributes attributes = {}) const {
     Converted converted;
     const auto& list = converted.attributes(attributes);
-    if constexpr (std::is_floating_point_v<V>) must(tailrace_observer_observe_double(observer_, value, list.data(), list.size()));
-    else must(tailrace_observer_observe_int(observer_, static_cast<std::int64_t>(value), list.data(), list.size()));
+    if constexpr (std::is_floating_point_v<V>)
+      must(tailrace_observer_observe_double(observer_, value, list.data(), list.size()));
+    else
+      must(tailrace_observer_observe_int(observer_, static_cast<std::int64_t>(value), list.data(), list.size()));
   }
 
  private:
@@ -438,7 +474,8 @@ FlushResult flush(Duration deadline) {
   told.size = sizeof told;
   FlushResult result;
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(deadline).count();
-  result.code = static_cast<FlushCode>(tailrace_process_flush(static_cast<std::uint64_t>(ms), TAILRACE_PRIORITY_DEFAULT, &told));
+  result.code =
+      static_cast<FlushCode>(tailrace_process_flush(static_cast<std::uint64_t>(ms), TAILRACE_PRIORITY_DEFAULT, &told));
   std::memcpy(result.sentence, told.sentence, sizeof result.sentence);
   return result;
 }

@@ -23,9 +23,7 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-Piece piece_of(const std::string& bytes) {
-  return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
-}
+Piece piece_of(const std::string& bytes) { return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}; }
 
 const std::array kService{KeyValue{"service.name", Value::string("checkout")}};
 const ResourceView kResource{kService, 0, "https://example.com/r"};
@@ -74,8 +72,7 @@ SpanView span_named(std::string_view name) {
 
 Batch batch_of(std::initializer_list<std::string_view> names) {
   Batch batch(Signal::traces, kResource, kScope);
-  for (const auto name : names)
-    batch.append(span_named(name));
+  for (const auto name : names) batch.append(span_named(name));
   return batch;
 }
 
@@ -87,12 +84,10 @@ Batch closed_batch_of(std::initializer_list<std::string_view> names) {
 
 TEST(BatchHeads, HaveTheBytesOfTheDrawing) {
   const std::array attributes{KeyValue{"k", Value::string("v")}};
-  const BatchHead head =
-      make_batch_head(Signal::traces, {attributes, 0, "r"}, {"s", "", "u", {}, 0});
+  const BatchHead head = make_batch_head(Signal::traces, {attributes, 0, "r"}, {"s", "", "u", {}, 0});
   const Bytes drawing{0x0a, 0x80, 0x80, 0x80, 0x00,  // request
-                      0x0a, 0x0a, 0x0a, 0x08, 0x0a, 0x01, 'k',  0x12,
-                      0x03, 0x0a, 0x01, 'v',  0x1a, 0x01, 'r',  // schema
-                      0x12, 0x80, 0x80, 0x80, 0x00,             // scope_spans
+                      0x0a, 0x0a, 0x0a, 0x08, 0x0a, 0x01, 'k',  0x12, 0x03, 0x0a, 0x01, 'v', 0x1a, 0x01, 'r',  // schema
+                      0x12, 0x80, 0x80, 0x80, 0x00,  // scope_spans
                       0x0a, 0x03, 0x0a, 0x01, 's',  0x1a, 0x01, 'u'};
   EXPECT_EQ(head.bytes, drawing);
   EXPECT_EQ(head.outer_length_pos, 1U);
@@ -131,8 +126,7 @@ TEST(ClosedBatches, OfLogsAndMetricsParseAsTheirRequests) {
   logs.close();
   otel::collector::logs::v1::ExportLogsServiceRequest log_request;
   ASSERT_TRUE(log_request.ParseFromString(logs.text()));
-  EXPECT_EQ(log_request.resource_logs(0).scope_logs(0).log_records(0).body().string_value(),
-            "hello");
+  EXPECT_EQ(log_request.resource_logs(0).scope_logs(0).log_records(0).body().string_value(), "hello");
   EXPECT_EQ(log_request.resource_logs(0).scope_logs(0).scope().name(), "shop");
 
   Batch metrics(Signal::metrics, kResource, kScope);
@@ -254,8 +248,7 @@ TEST(FoundHeads, ThatAreCutShortSaySo) {
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     const std::string exact = bytes.substr(0, size);
     const auto found = find_batch_head(piece_of(exact));
-    if (size == without_scope_url)
-      continue;  // whole as it stands: the URL is optional
+    if (size == without_scope_url) continue;  // whole as it stands: the URL is optional
     EXPECT_EQ(found.fault, BatchFault::cut_short) << size;
   }
 }
@@ -270,8 +263,7 @@ TEST(FoundHeads, AreFoundWhateverPartOfTheLengthsWasWritten) {
     Batch torn = batch_of({"one", "two", "three"});
     for (unsigned bit = 0; bit < 8; ++bit) {
       const std::size_t at = bit < 4 ? outer + bit : inner + bit - 4;
-      if ((written >> bit & 1) != 0)
-        torn.bytes()[at] = closed.bytes()[at];
+      if ((written >> bit & 1) != 0) torn.bytes()[at] = closed.bytes()[at];
     }
     expect_layout(find_batch_head(torn.bytes()), open.head());
     EXPECT_EQ(check_batch(torn.bytes(), BatchState::open).records, 3U);
@@ -381,17 +373,13 @@ TEST(CheckedBatches, AreNeverReadOutOfBoundsHoweverDamaged) {
   for (int round = 0; round < 2000; ++round) {
     views.clear();
     Batch batch(Signal::traces, views.resource(), views.scope());
-    for (int index = 0; index < 3; ++index)
-      batch.append(span_named("some span"));
-    if (random() % 2 == 0)
-      batch.close();
+    for (int index = 0; index < 3; ++index) batch.append(span_named("some span"));
+    if (random() % 2 == 0) batch.close();
     Bytes bytes = batch.bytes();
     for (std::uint64_t damage = random() % 4; damage > 0; --damage) {
-      bytes[random() % std::min<std::size_t>(bytes.size(), 400)] =
-          static_cast<std::uint8_t>(random());
+      bytes[random() % std::min<std::size_t>(bytes.size(), 400)] = static_cast<std::uint8_t>(random());
     }
-    if (random() % 4 == 0)
-      bytes.resize(random() % bytes.size());
+    if (random() % 4 == 0) bytes.resize(random() % bytes.size());
     std::vector<Bytes> blocks;
     for (std::size_t at = 0; at < bytes.size();) {
       const std::size_t size = std::min<std::size_t>(bytes.size() - at, 1 + random() % 64);

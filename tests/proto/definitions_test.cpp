@@ -32,8 +32,7 @@ Rows read_table(const std::string& name) {
   Rows rows;
   std::getline(table, line);
   while (std::getline(table, line)) {
-    if (!line.empty())
-      rows.insert(line);
+    if (!line.empty()) rows.insert(line);
   }
   return rows;
 }
@@ -42,10 +41,8 @@ Rows read_table(const std::string& name) {
 std::set<const pb::FileDescriptor*> our_files() {
   std::set<const pb::FileDescriptor*> files;
   const auto add = [&](const auto& self, const pb::FileDescriptor* file) -> void {
-    if (!files.insert(file).second)
-      return;
-    for (int index = 0; index < file->dependency_count(); ++index)
-      self(self, file->dependency(index));
+    if (!files.insert(file).second) return;
+    for (int index = 0; index < file->dependency_count(); ++index) self(self, file->dependency(index));
   };
   add(add, collector::trace::v1::ExportTraceServiceRequest::descriptor()->file());
   add(add, collector::metrics::v1::ExportMetricsServiceRequest::descriptor()->file());
@@ -60,16 +57,13 @@ std::string local_name(const Descriptor* descriptor) {
 }
 
 std::string type_of(const pb::FieldDescriptor* field) {
-  if (const auto* message = field->message_type())
-    return message->full_name();
-  if (const auto* values = field->enum_type())
-    return values->full_name();
+  if (const auto* message = field->message_type()) return message->full_name();
+  if (const auto* values = field->enum_type()) return values->full_name();
   return field->type_name();
 }
 
 std::string label_of(const pb::FieldDescriptor* field) {
-  if (field->is_repeated())
-    return "repeated";
+  if (field->is_repeated()) return "repeated";
   return field->has_optional_keyword() ? "optional" : "singular";
 }
 
@@ -105,8 +99,8 @@ TEST(ProtocolDefinitions, HaveExactlyTheFieldsOfTheTable) {
       const auto* field = message->field(index);
       const auto* oneof = field->real_containing_oneof();
       ours.insert(message->file()->name() + "," + local_name(message) + "," + field->name() + "," +
-                  std::to_string(field->number()) + "," + type_of(field) + "," + label_of(field) +
-                  "," + (oneof != nullptr ? oneof->name() : ""));
+                  std::to_string(field->number()) + "," + type_of(field) + "," + label_of(field) + "," +
+                  (oneof != nullptr ? oneof->name() : ""));
     }
   }
   const Rows table = read_table("fields.csv");
@@ -139,28 +133,24 @@ TEST(ProtocolDefinitions, HaveExactlyTheMethodsOfTheTable) {
       for (int index = 0; index < service->method_count(); ++index) {
         const auto* method = service->method(index);
         EXPECT_FALSE(method->client_streaming() || method->server_streaming());
-        ours.insert(service->full_name() + "," + method->name() + "," +
-                    method->input_type()->full_name() + "," + method->output_type()->full_name() +
-                    ",/" + service->full_name() + "/" + method->name());
+        ours.insert(service->full_name() + "," + method->name() + "," + method->input_type()->full_name() + "," +
+                    method->output_type()->full_name() + ",/" + service->full_name() + "/" + method->name());
       }
     }
   }
   Rows table;  // without the HTTP path, which no definition holds
-  for (const auto& row : read_table("services.csv"))
-    table.insert(row.substr(0, row.rfind(',')));
+  for (const auto& row : read_table("services.csv")) table.insert(row.substr(0, row.rfind(',')));
   EXPECT_EQ(table.size(), 3U);
   EXPECT_THAT(ours, testing::ContainerEq(table));
 }
 
 TEST(ProtocolDefinitions, EveryFileUnderProtoIsOneOfTheTable) {
   Rows table;
-  for (const auto& row : read_table("fields.csv"))
-    table.insert(row.substr(0, row.find(',')));
+  for (const auto& row : read_table("fields.csv")) table.insert(row.substr(0, row.find(',')));
   Rows ours;
   const std::filesystem::path root = TAILRACE_PROTO_DIR;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root / "opentelemetry")) {
-    if (entry.is_regular_file())
-      ours.insert(entry.path().lexically_relative(root).string());
+    if (entry.is_regular_file()) ours.insert(entry.path().lexically_relative(root).string());
   }
   EXPECT_THAT(ours, testing::ContainerEq(table));
 }
@@ -177,8 +167,7 @@ TEST(ProtocolDefinitions, RepeatedNumbersArePacked) {
 
 // otlp-D7: the number types that encoders get wrong, by name and not by table.
 TEST(ProtocolDefinitions, D7NumbersOfMetricsHaveTheirWireTypes) {
-  const auto* file =
-      collector::metrics::v1::ExportMetricsServiceRequest::descriptor()->file()->dependency(0);
+  const auto* file = collector::metrics::v1::ExportMetricsServiceRequest::descriptor()->file()->dependency(0);
   ASSERT_EQ(file->name(), "opentelemetry/proto/metrics/v1/metrics.proto");
   const auto type = [&](const std::string& message, const std::string& field) {
     return file->FindMessageTypeByName(message)->FindFieldByName(field)->type();
@@ -188,8 +177,7 @@ TEST(ProtocolDefinitions, D7NumbersOfMetricsHaveTheirWireTypes) {
   EXPECT_EQ(type("Exemplar", "as_int"), Field::TYPE_SFIXED64);
   EXPECT_EQ(type("HistogramDataPoint", "bucket_counts"), Field::TYPE_FIXED64);
   EXPECT_EQ(type("ExponentialHistogramDataPoint", "scale"), Field::TYPE_SINT32);
-  const auto* buckets =
-      file->FindMessageTypeByName("ExponentialHistogramDataPoint")->FindNestedTypeByName("Buckets");
+  const auto* buckets = file->FindMessageTypeByName("ExponentialHistogramDataPoint")->FindNestedTypeByName("Buckets");
   EXPECT_EQ(buckets->FindFieldByName("offset")->type(), Field::TYPE_SINT32);
   EXPECT_EQ(buckets->FindFieldByName("bucket_counts")->type(), Field::TYPE_UINT64);
 }

@@ -20,8 +20,7 @@ using namespace tailrace::otlp;
 template <typename Id>
 Id id_of(std::uint8_t seed) {
   Id id;
-  for (auto& byte : id.bytes)
-    byte = seed = static_cast<std::uint8_t>(seed * 5 + 1);
+  for (auto& byte : id.bytes) byte = seed = static_cast<std::uint8_t>(seed * 5 + 1);
   return id;
 }
 
@@ -61,9 +60,8 @@ constexpr std::array kWide{
     KeyValue{"network.peer.port", Value::of(std::int64_t{40312})},
     KeyValue{"network.protocol.name", Value::string("http")},
     KeyValue{"network.protocol.version", Value::string("1.1")},
-    KeyValue{
-        "user_agent.original",
-        Value::string("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")},
+    KeyValue{"user_agent.original",
+             Value::string("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")},
     KeyValue{"http.request.body.size", Value::of(std::int64_t{0})},
     KeyValue{"http.response.body.size", Value::of(std::int64_t{18342})},
     KeyValue{"enduser.id", Value::string("customer-48213")},
@@ -96,9 +94,7 @@ void copy_of_small_span(benchmark::State& state) {
 }
 BENCHMARK(copy_of_small_span);
 
-void small_span(benchmark::State& state) {
-  run(state, encode_span, span_of("GET /api/orders/{id}", kSmall));
-}
+void small_span(benchmark::State& state) { run(state, encode_span, span_of("GET /api/orders/{id}", kSmall)); }
 BENCHMARK(small_span);
 
 void wide_span(benchmark::State& state) {
@@ -125,9 +121,7 @@ void log_record(benchmark::State& state) {
 }
 BENCHMARK(log_record);
 
-void repaired_name(benchmark::State& state) {
-  run(state, encode_span, span_of("GET /caf\xe9/{id}", kSmall));
-}
+void repaired_name(benchmark::State& state) { run(state, encode_span, span_of("GET /caf\xe9/{id}", kSmall)); }
 BENCHMARK(repaired_name);
 
 // Per record of a batch of 512 KiB in pages of 4 KiB.
@@ -154,8 +148,8 @@ void check_of_batch(benchmark::State& state) {
     records = check.fault == BatchFault::none ? check.records : 0;
     benchmark::DoNotOptimize(records);
   }
-  state.counters["ns_per_record"] = benchmark::Counter(
-      records, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  state.counters["ns_per_record"] =
+      benchmark::Counter(records, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(check_of_batch);
 

@@ -74,8 +74,7 @@ TEST_P(RandomRecords, AreWrittenWholeOrNotAtAllIntoABufferOfAnySize) {
     };
     ASSERT_TRUE(encode(writer_));
     const std::string whole = text_of(writer_);
-    if (whole.size() > kTooSlow)
-      continue;
+    if (whole.size() > kTooSlow) continue;
     ++tried;
     for (std::size_t size = 0; size <= whole.size() + kRoomBesideTexts; ++size) {
       std::vector<std::uint8_t> exact(size);

@@ -23,8 +23,7 @@ namespace {
 template <typename Id>
 Id id_of(std::uint8_t first) {
   Id id;
-  for (auto& byte : id.bytes)
-    byte = first++;
+  for (auto& byte : id.bytes) byte = first++;
   return id;
 }
 
@@ -85,9 +84,8 @@ TEST_F(Encoder, WritesASpanWithEveryField) {
                               KeyValue{"currency", Value::string("EUR")}};
   const std::array events{EventView{1'790'000'000'000'000'100, "retry", attributes, 3},
                           EventView{1'790'000'000'000'000'200, "done", {}, 0}};
-  const std::array links{
-      LinkView{id_of<TraceId>(1), id_of<SpanId>(2), "ot=th:8", 0x301, attributes, 1},
-      LinkView{id_of<TraceId>(3), id_of<SpanId>(4), "", 0, {}, 0}};
+  const std::array links{LinkView{id_of<TraceId>(1), id_of<SpanId>(2), "ot=th:8", 0x301, attributes, 1},
+                         LinkView{id_of<TraceId>(3), id_of<SpanId>(4), "", 0, {}, 0}};
   SpanView span = plain_span();
   span.parent_span_id = id_of<SpanId>(0x90);
   span.trace_state = "ot=th:c,vendor=x";
@@ -104,8 +102,7 @@ TEST_F(Encoder, WritesASpanWithEveryField) {
 }
 
 TEST_F(Encoder, WritesALogWithEveryField) {
-  const std::array attributes{KeyValue{"user", Value::string("jane")},
-                              KeyValue{"ratio", Value::of(0.25)}};
+  const std::array attributes{KeyValue{"user", Value::string("jane")}, KeyValue{"ratio", Value::of(0.25)}};
   LogView log;
   log.time_ns = 1'790'000'000'000'000'000;
   log.observed_ns = 1'790'000'000'000'000'001;
@@ -172,9 +169,7 @@ TEST_F(Encoder, D1IdsHaveSixteenAndEightBytes) {
 }
 
 // otlp-D1
-TEST_F(Encoder, D1ARootSpanHasNoParentId) {
-  EXPECT_TRUE(decoded(plain_span()).parent_span_id().empty());
-}
+TEST_F(Encoder, D1ARootSpanHasNoParentId) { EXPECT_TRUE(decoded(plain_span()).parent_span_id().empty()); }
 
 // otlp-D1
 TEST_F(Encoder, D1AnIdOfZerosIsLeftOut) {
@@ -217,8 +212,8 @@ TEST_F(Encoder, D3TimesAreFixed64Nanoseconds) {
 
 // otlp-D5: both are never written, whatever the value; unknown fields would show.
 TEST_F(Encoder, D5StringIndexesAreNeverWritten) {
-  const std::array attributes{KeyValue{"a", Value::of(std::int64_t{8})},
-                              KeyValue{"b", Value::string("")}, KeyValue{"c", Value{}}};
+  const std::array attributes{KeyValue{"a", Value::of(std::int64_t{8})}, KeyValue{"b", Value::string("")},
+                              KeyValue{"c", Value{}}};
   SpanView span = plain_span();
   span.attributes = attributes;
   const auto read = decoded(span);
@@ -279,8 +274,7 @@ constexpr std::array kMembers{KeyValue{"first", Value::of(true)},
                               KeyValue{"second", Value::array(kElements.data(), kElements.size())},
                               KeyValue{"third", Value{}}};
 constexpr std::array kMaps{KeyValue{"", Value::map(kMembers.data(), kMembers.size())},
-                           KeyValue{"", Value::map(nullptr, 0)},
-                           KeyValue{"", Value::array(nullptr, 0)}};
+                           KeyValue{"", Value::map(nullptr, 0)}, KeyValue{"", Value::array(nullptr, 0)}};
 
 std::vector<NamedValue> named_values() {
   using Reals = std::numeric_limits<double>;
@@ -327,8 +321,7 @@ class EncodedValue : public Encoder, public testing::WithParamInterface<NamedVal
 
 TEST_P(EncodedValue, D4IsReadBackAsAttributeOfASpan) {
   for (const std::string_view key : {std::string_view("k"), std::string_view(kLong)}) {
-    const std::array attributes{KeyValue{"before", Value::of(true)},
-                                KeyValue{key, GetParam().value},
+    const std::array attributes{KeyValue{"before", Value::of(true)}, KeyValue{key, GetParam().value},
                                 KeyValue{"after", Value::of(false)}};
     const std::array events{EventView{1, "e", attributes, 0}};
     const std::array links{LinkView{id_of<TraceId>(1), id_of<SpanId>(2), "", 0, attributes, 0}};
@@ -390,8 +383,7 @@ class Nesting : public Encoder {
       std::string outer(1, static_cast<char>(field_tag));
       for (std::size_t size = inner.size();; size >>= 7) {
         outer += static_cast<char>((size & 0x7f) | (size >= 0x80 ? 0x80 : 0));
-        if (size < 0x80)
-          break;
+        if (size < 0x80) break;
       }
       return outer + inner;
     };
@@ -411,10 +403,8 @@ class Nesting : public Encoder {
   // The depth that a reader finds, 0 if it refuses the request.
   int depth_read(const Value& value) {
     otel::collector::trace::v1::ExportTraceServiceRequest request;
-    if (!request.ParseFromString(request_with(value)))
-      return 0;
-    return depth_of(
-        request.resource_spans(0).scope_spans(0).spans(0).events(0).attributes(0).value());
+    if (!request.ParseFromString(request_with(value))) return 0;
+    return depth_of(request.resource_spans(0).scope_spans(0).spans(0).events(0).attributes(0).value());
   }
 
   std::vector<KeyValue> storage_;

@@ -38,9 +38,7 @@ otel::common::v1::AnyValue expected(const Value& value) {
         *any.mutable_array_value()->add_values() = expected(item.value);
       }
       break;
-    case Value::Type::map:
-      add_key_values(value.members(), any.mutable_kvlist_value()->mutable_values());
-      break;
+    case Value::Type::map: add_key_values(value.members(), any.mutable_kvlist_value()->mutable_values()); break;
   }
   return any;
 }
@@ -77,8 +75,7 @@ otel::trace::v1::Span expected(const SpanView& view) {
   }
   span.set_dropped_links_count(view.dropped_links);
   if (view.status_code != 0 || !view.status_message.empty()) {
-    span.mutable_status()->set_code(
-        static_cast<otel::trace::v1::Status::StatusCode>(view.status_code));
+    span.mutable_status()->set_code(static_cast<otel::trace::v1::Status::StatusCode>(view.status_code));
     span.mutable_status()->set_message(std::string(view.status_message));
   }
   return span;
@@ -90,8 +87,7 @@ otel::logs::v1::LogRecord expected(const LogView& view) {
   log.set_observed_time_unix_nano(view.observed_ns);
   log.set_severity_number(static_cast<otel::logs::v1::SeverityNumber>(view.severity));
   log.set_severity_text(std::string(view.severity_text));
-  if (view.body.type != Value::Type::empty)
-    *log.mutable_body() = expected(view.body);
+  if (view.body.type != Value::Type::empty) *log.mutable_body() = expected(view.body);
   add_key_values(view.attributes, log.mutable_attributes());
   log.set_dropped_attributes_count(view.dropped_attributes);
   log.set_flags(view.flags);
@@ -113,9 +109,7 @@ otel::metrics::v1::Metric expected(const MetricView& view) {
       metric.mutable_sum()->set_aggregation_temporality(temporality);
       metric.mutable_sum()->set_is_monotonic(view.monotonic);
       break;
-    case MetricData::histogram:
-      metric.mutable_histogram()->set_aggregation_temporality(temporality);
-      break;
+    case MetricData::histogram: metric.mutable_histogram()->set_aggregation_temporality(temporality); break;
     case MetricData::exponential_histogram:
       metric.mutable_exponential_histogram()->set_aggregation_temporality(temporality);
       break;
@@ -142,17 +136,12 @@ otel::metrics::v1::HistogramDataPoint expected(const HistogramPointView& view) {
   point.set_start_time_unix_nano(view.start_ns);
   point.set_time_unix_nano(view.time_ns);
   point.set_count(view.count);
-  if (view.sum)
-    point.set_sum(*view.sum);
-  for (const std::uint64_t count : view.bucket_counts)
-    point.add_bucket_counts(count);
-  for (const double bound : view.bounds)
-    point.add_explicit_bounds(bound);
+  if (view.sum) point.set_sum(*view.sum);
+  for (const std::uint64_t count : view.bucket_counts) point.add_bucket_counts(count);
+  for (const double bound : view.bounds) point.add_explicit_bounds(bound);
   point.set_flags(view.flags);
-  if (view.min)
-    point.set_min(*view.min);
-  if (view.max)
-    point.set_max(*view.max);
+  if (view.min) point.set_min(*view.min);
+  if (view.max) point.set_max(*view.max);
   return point;
 }
 
@@ -162,24 +151,18 @@ otel::metrics::v1::ExponentialHistogramDataPoint expected(const ExponentialPoint
   point.set_start_time_unix_nano(view.start_ns);
   point.set_time_unix_nano(view.time_ns);
   point.set_count(view.count);
-  if (view.sum)
-    point.set_sum(*view.sum);
+  if (view.sum) point.set_sum(*view.sum);
   point.set_scale(view.scale);
   point.set_zero_count(view.zero_count);
   const auto add = [](const ExponentialPointView::Buckets& from, auto* buckets) {
     buckets->set_offset(from.offset);
-    for (const std::uint64_t count : from.counts)
-      buckets->add_bucket_counts(count);
+    for (const std::uint64_t count : from.counts) buckets->add_bucket_counts(count);
   };
-  if (!view.positive.counts.empty())
-    add(view.positive, point.mutable_positive());
-  if (!view.negative.counts.empty())
-    add(view.negative, point.mutable_negative());
+  if (!view.positive.counts.empty()) add(view.positive, point.mutable_positive());
+  if (!view.negative.counts.empty()) add(view.negative, point.mutable_negative());
   point.set_flags(view.flags);
-  if (view.min)
-    point.set_min(*view.min);
-  if (view.max)
-    point.set_max(*view.max);
+  if (view.min) point.set_min(*view.min);
+  if (view.max) point.set_max(*view.max);
   point.set_zero_threshold(view.zero_threshold);
   return point;
 }
@@ -200,14 +183,12 @@ otel::common::v1::InstrumentationScope expected(const ScopeView& view) {
   return scope;
 }
 
-std::string text_of(const BackwardWriter& writer) {
-  return std::string(writer.bytes().begin(), writer.bytes().end());
-}
+std::string text_of(const BackwardWriter& writer) { return std::string(writer.bytes().begin(), writer.bytes().end()); }
 
 bool parse_span(std::string_view encoded, otel::trace::v1::Span& span) {
   otel::trace::v1::ScopeSpans scope;
-  if (!scope.ParseFromString(std::string(encoded)) || scope.has_scope() ||
-      scope.spans_size() != 1 || !scope.schema_url().empty()) {
+  if (!scope.ParseFromString(std::string(encoded)) || scope.has_scope() || scope.spans_size() != 1 ||
+      !scope.schema_url().empty()) {
     return false;
   }
   span = scope.spans(0);
@@ -216,16 +197,15 @@ bool parse_span(std::string_view encoded, otel::trace::v1::Span& span) {
 
 bool parse_log(std::string_view encoded, otel::logs::v1::LogRecord& log) {
   otel::logs::v1::ScopeLogs scope;
-  if (!scope.ParseFromString(std::string(encoded)) || scope.has_scope() ||
-      scope.log_records_size() != 1 || !scope.schema_url().empty()) {
+  if (!scope.ParseFromString(std::string(encoded)) || scope.has_scope() || scope.log_records_size() != 1 ||
+      !scope.schema_url().empty()) {
     return false;
   }
   log = scope.log_records(0);
   return true;
 }
 
-std::string difference(const google::protobuf::Message& left,
-                       const google::protobuf::Message& right) {
+std::string difference(const google::protobuf::Message& left, const google::protobuf::Message& right) {
   google::protobuf::util::DefaultFieldComparator comparator;
   comparator.set_treat_nan_as_equal(true);
   google::protobuf::util::MessageDifferencer differencer;

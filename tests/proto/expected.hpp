@@ -39,7 +39,6 @@ bool parse_span(std::string_view encoded, otel::trace::v1::Span& span);
 bool parse_log(std::string_view encoded, otel::logs::v1::LogRecord& log);
 
 // Empty if both are equal field by field (a NaN equals a NaN), else what differs.
-std::string difference(const google::protobuf::Message& left,
-                       const google::protobuf::Message& right);
+std::string difference(const google::protobuf::Message& left, const google::protobuf::Message& right);
 
 }  // namespace tailrace::otlp::test

@@ -26,9 +26,7 @@ struct Points {
         case MetricData::gauge:
         case MetricData::sum: points.numbers.push_back(views.number_point()); break;
         case MetricData::histogram: points.histograms.push_back(views.histogram_point()); break;
-        case MetricData::exponential_histogram:
-          points.exponentials.push_back(views.exponential_point());
-          break;
+        case MetricData::exponential_histogram: points.exponentials.push_back(views.exponential_point()); break;
       }
     }
     return points;
@@ -49,11 +47,10 @@ struct Points {
 
   void expect_in(otel::metrics::v1::Metric& metric) const {
     for (const NumberPointView& point : numbers) {
-      *(metric.has_gauge() ? metric.mutable_gauge()->add_data_points()
-                           : metric.mutable_sum()->add_data_points()) = expected(point);
+      *(metric.has_gauge() ? metric.mutable_gauge()->add_data_points() : metric.mutable_sum()->add_data_points()) =
+          expected(point);
     }
-    for (const HistogramPointView& point : histograms)
-      *metric.mutable_histogram()->add_data_points() = expected(point);
+    for (const HistogramPointView& point : histograms) *metric.mutable_histogram()->add_data_points() = expected(point);
     for (const ExponentialPointView& point : exponentials)
       *metric.mutable_exponential_histogram()->add_data_points() = expected(point);
   }
@@ -62,8 +59,7 @@ struct Points {
 // One whole message, or false: it did not fit.
 inline bool encode(BackwardWriter& writer, const MetricView& metric, const Points& points) {
   MetricMessage message(writer, metric);
-  if (!message.begin() || !points.write(message))
-    return false;
+  if (!message.begin() || !points.write(message)) return false;
   message.finish();
   return true;
 }

@@ -56,8 +56,7 @@ TEST_P(RandomMetrics, AreWrittenWholeOrNotAtAllIntoABufferOfAnySize) {
     const Points points = Points::random(views_, metric.data, views_.below(3));
     ASSERT_TRUE(encode(writer_, metric, points));
     const std::string whole = text_of(writer_);
-    if (whole.size() > 3000)
-      continue;
+    if (whole.size() > 3000) continue;
     ++tried;
     for (std::size_t size = 0; size <= whole.size() + 1000; ++size) {
       std::vector<std::uint8_t> exact(size);
@@ -79,8 +78,8 @@ TEST_P(RandomMetrics, InABatchAreCountedByPoints) {
     const MetricView metric = views_.metric();
     const Points points = Points::random(views_, metric.data, 1 + views_.below(5));
     ASSERT_TRUE(encode(writer_, metric, points));
-    points_wanted += static_cast<std::uint32_t>(points.numbers.size() + points.histograms.size() +
-                                                points.exponentials.size());
+    points_wanted +=
+        static_cast<std::uint32_t>(points.numbers.size() + points.histograms.size() + points.exponentials.size());
     batch.insert(batch.end(), writer_.bytes().begin(), writer_.bytes().end());
   }
   const auto lengths = batch_lengths(head.layout(), batch.size());
@@ -94,8 +93,7 @@ TEST_P(RandomMetrics, InABatchAreCountedByPoints) {
 
   // Cut anywhere, it is never whole with all its points.
   for (std::size_t size = 0; size < batch.size(); size += 1 + views_.below(97)) {
-    const std::vector<std::uint8_t> part(batch.begin(),
-                                         batch.begin() + static_cast<std::ptrdiff_t>(size));
+    const std::vector<std::uint8_t> part(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(size));
     const BatchCheck cut = check_batch(Piece(part), BatchState::open, Signal::metrics);
     EXPECT_TRUE(cut.fault != BatchFault::none || cut.records < points_wanted) << size;
   }
@@ -131,19 +129,16 @@ TEST(EncodedMetric, OtlpD7IntegersAreFixed64AndCountsOfExplicitBucketsToo) {
   histogram.histograms[0].bounds = bounds;
   writer.clear();
   ASSERT_TRUE(encode(writer, {"h", "", "", MetricData::histogram, {}, false}, histogram));
-  EXPECT_NE(text_of(writer).find(std::string("\x32\x10\x01\0\0\0\0\0\0\0\x2c\x01\0\0\0\0\0\0", 18)),
-            std::string::npos);
+  EXPECT_NE(text_of(writer).find(std::string("\x32\x10\x01\0\0\0\0\0\0\0\x2c\x01\0\0\0\0\0\0", 18)), std::string::npos);
 
   Points exponential;
   exponential.exponentials.push_back({});
   exponential.exponentials[0].scale = -1;
   exponential.exponentials[0].positive = {-2, counts};
   writer.clear();
-  ASSERT_TRUE(
-      encode(writer, {"e", "", "", MetricData::exponential_histogram, {}, false}, exponential));
+  ASSERT_TRUE(encode(writer, {"e", "", "", MetricData::exponential_histogram, {}, false}, exponential));
   // scale 6: zigzag 1; positive 8: offset zigzag 3, counts packed as varints.
-  EXPECT_NE(text_of(writer).find(std::string("\x30\x01\x42\x07\x08\x03\x12\x03\x01\xac\x02", 11)),
-            std::string::npos);
+  EXPECT_NE(text_of(writer).find(std::string("\x30\x01\x42\x07\x08\x03\x12\x03\x01\xac\x02", 11)), std::string::npos);
 }
 
 TEST(EncodedMetric, OtlpD8SumMinAndMaxAreThereOrNotWhateverTheirValue) {
@@ -152,8 +147,7 @@ TEST(EncodedMetric, OtlpD8SumMinAndMaxAreThereOrNotWhateverTheirValue) {
   points.histograms[0].sum = 0;
   points.histograms[0].min = 0;
   points.histograms[0].max = -0.0;
-  const Metric metric =
-      written({"h", "", "", MetricData::histogram, Temporality::cumulative, false}, points);
+  const Metric metric = written({"h", "", "", MetricData::histogram, Temporality::cumulative, false}, points);
   const auto& with = metric.histogram().data_points(0);
   EXPECT_TRUE(with.has_sum() && with.has_min() && with.has_max());
   const auto& without = metric.histogram().data_points(1);

@@ -33,8 +33,7 @@ struct Outcome {
 Outcome run(const std::string& command) {
   Outcome outcome;
   std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
-  if (pipe == nullptr)
-    return outcome;
+  if (pipe == nullptr) return outcome;
   char block[4096];
   for (std::size_t size; (size = std::fread(block, 1, sizeof block, pipe)) > 0;) {
     outcome.output.append(block, size);
@@ -58,8 +57,7 @@ class PythonDecoder : public testing::Test {
   void SetUp() override {
     const std::string source = TAILRACE_PROTO_TEST_DIR;
     const Outcome venv = run("'" + source + "/python_venv.sh'");
-    if (venv.status != 0)
-      GTEST_SKIP() << "no Python environment: " << venv.output;
+    if (venv.status != 0) GTEST_SKIP() << "no Python environment: " << venv.output;
     // The path is the last line; warnings may stand before it.
     std::string python = venv.output.substr(0, venv.output.find_last_not_of('\n') + 1);
     python = python.substr(python.find_last_of('\n') + 1);
@@ -70,14 +68,12 @@ class PythonDecoder : public testing::Test {
   }
 
   void TearDown() override {
-    if (!directory_.empty())
-      std::filesystem::remove_all(directory_);
+    if (!directory_.empty()) std::filesystem::remove_all(directory_);
   }
 
   template <typename View>
   void append_batch(Signal signal, const ResourceView& resource, const ScopeView& scope,
-                    const std::vector<View>& records,
-                    bool (*encode)(BackwardWriter&, const View&)) {
+                    const std::vector<View>& records, bool (*encode)(BackwardWriter&, const View&)) {
     const BatchHead head = make_batch_head(signal, resource, scope);
     std::vector<std::uint8_t> batch = head.bytes;
     for (const View& record : records) {
@@ -97,8 +93,7 @@ class PythonDecoder : public testing::Test {
     const auto in = directory_ / "request.bin";
     const auto out = directory_ / "again.bin";
     std::ofstream(in, std::ios::binary) << request_;
-    const Outcome outcome =
-        run(command_ + signal + " '" + in.string() + "' --reserialized '" + out.string() + "'");
+    const Outcome outcome = run(command_ + signal + " '" + in.string() + "' --reserialized '" + out.string() + "'");
     EXPECT_EQ(outcome.status, 0) << outcome.output;
     json_ = outcome.output;
     return contents(out);
@@ -125,8 +120,7 @@ TEST_F(PythonDecoder, ReadsTracesAsTheyWereRecorded) {
     auto* scope_spans = resource_spans->add_scope_spans();
     *scope_spans->mutable_scope() = expected(scope);
     scope_spans->set_schema_url(std::string(scope.schema_url));
-    for (SpanView& span : spans)
-      *scope_spans->add_spans() = expected(span = views.span());
+    for (SpanView& span : spans) *scope_spans->add_spans() = expected(span = views.span());
     append_batch(Signal::traces, resource, scope, spans, encode_span);
   }
   EXPECT_TRUE(reserialized("traces") == wanted.SerializeAsString());
@@ -147,8 +141,7 @@ TEST_F(PythonDecoder, ReadsLogsAsTheyWereRecorded) {
     auto* scope_logs = resource_logs->add_scope_logs();
     *scope_logs->mutable_scope() = expected(scope);
     scope_logs->set_schema_url(std::string(scope.schema_url));
-    for (LogView& log : logs)
-      *scope_logs->add_log_records() = expected(log = views.log());
+    for (LogView& log : logs) *scope_logs->add_log_records() = expected(log = views.log());
     append_batch(Signal::logs, resource, scope, logs, encode_log);
   }
   EXPECT_TRUE(reserialized("logs") == wanted.SerializeAsString());
@@ -211,8 +204,7 @@ TEST_F(PythonDecoder, RefusesAFieldThatIsNotOfTheProtocol) {
   std::ofstream(in, std::ios::binary) << request_;
   const Outcome outcome = run(command_ + "traces '" + in.string() + "'");
   EXPECT_NE(outcome.status, 0);
-  EXPECT_NE(outcome.output.find("resource_spans[0].15 is not of the protocol"), std::string::npos)
-      << outcome.output;
+  EXPECT_NE(outcome.output.find("resource_spans[0].15 is not of the protocol"), std::string::npos) << outcome.output;
 }
 
 }  // namespace

@@ -47,8 +47,7 @@ class EncodedText : public testing::Test {
     } else {
       ASSERT_NE(read, text);
       ASSERT_EQ(writer_.repaired_texts(), repaired + 1);
-      ASSERT_EQ(count_invalid_utf8(reinterpret_cast<const std::uint8_t*>(read.data()), read.size()),
-                0U);
+      ASSERT_EQ(count_invalid_utf8(reinterpret_cast<const std::uint8_t*>(read.data()), read.size()), 0U);
     }
   }
 
@@ -66,16 +65,14 @@ TEST_F(EncodedText, OfAnyTwoBytesIsReadable) {
 }
 
 TEST_F(EncodedText, OfAnyThreeOrFourBytesAtTheEdgesIsReadable) {
-  constexpr std::array<std::uint8_t, 19> kEdges{0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0,
-                                                0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xed,
-                                                0xef, 0xf0, 0xf4, 0xf5, 0xff};
+  constexpr std::array<std::uint8_t, 19> kEdges{0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1,
+                                                0xc2, 0xdf, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0xf5, 0xff};
   for (const auto a : kEdges) {
     for (const auto b : kEdges) {
       for (const auto c : kEdges) {
         expect_readable({static_cast<char>(a), static_cast<char>(b), static_cast<char>(c)});
         for (const auto d : kEdges) {
-          expect_readable({static_cast<char>(a), static_cast<char>(b), static_cast<char>(c),
-                           static_cast<char>(d)});
+          expect_readable({static_cast<char>(a), static_cast<char>(b), static_cast<char>(c), static_cast<char>(d)});
         }
       }
     }

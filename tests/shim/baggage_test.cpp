@@ -46,9 +46,11 @@ TEST(BaggageHeader, IsReadAndSentByTheRules) {
   const HeaderRow rows[] = {
       {"none", {}, ""},
       {"empty", {""}, ""},
-      {"the text's example", {"key1=value1;property1;property2, key2 = value2, key3=value3; propertyKey=propertyValue"},
+      {"the text's example",
+       {"key1=value1;property1;property2, key2 = value2, key3=value3; propertyKey=propertyValue"},
        "key1=value1;property1;property2,key2=value2,key3=value3;propertyKey=propertyValue"},
-      {"several headers are joined in order", {"userId=alice", "serverNode=DF%2028,isProduction=false"},
+      {"several headers are joined in order",
+       {"userId=alice", "serverNode=DF%2028,isProduction=false"},
        "userId=alice,serverNode=DF%2028,isProduction=false"},
       {"white space", {" \tuserId =   alice\t, b\t=\t2 ;\tp = 1 ; q "}, "userId=alice,b=2;p=1;q"},
       {"equals signs in a value", {"a=b=c==,d=e"}, "a=b=c==,d=e"},
@@ -217,7 +219,8 @@ TEST(CurrentBaggage, PastItsBoundIsCountedAndHarmless) {
   EXPECT_EQ(in_child([] {
               std::vector<std::unique_ptr<ActivateBaggage>> many;
               const std::uint64_t before = stats().cut;
-              for (int i = 0; i < 1100; ++i) many.push_back(std::make_unique<ActivateBaggage>(baggage_of("n=" + std::to_string(i))));
+              for (int i = 0; i < 1100; ++i)
+                many.push_back(std::make_unique<ActivateBaggage>(baggage_of("n=" + std::to_string(i))));
               CHILD_EXPECT(stats().cut - before == 76, 1);
               CHILD_EXPECT(current_baggage().header() == "n=1023", 2);
               while (!many.empty()) many.pop_back();

@@ -11,9 +11,9 @@
 
 #include "c_api.h"
 
-#define CHECK(condition) \
-  do {                   \
-    if (!(condition)) return __LINE__; \
+#define CHECK(condition)                                                                                               \
+  do {                                                                                                                 \
+    if (!(condition)) return __LINE__;                                                                                 \
   } while (0)
 
 static int start(void) {
@@ -65,7 +65,8 @@ int c_records_spans(void) {
       tailrace_attribute_of(key, tailrace_value_name(hot)),
   };
   CHECK(tailrace_span_set_attributes(&inner, attributes, 2));
-  CHECK(tailrace_span_add_event(&inner, TAILRACE_KEY("event"), attributes, 2, tailrace_time_unix_ns(1700000000000000002)));
+  CHECK(tailrace_span_add_event(&inner, TAILRACE_KEY("event"), attributes, 2,
+                                tailrace_time_unix_ns(1700000000000000002)));
   CHECK(tailrace_span_add_event(&inner, hot, NULL, 0, now));
   tailrace_context_t context;
   CHECK(tailrace_span_get_context(&outer, &context));
@@ -316,7 +317,8 @@ int c_records_metrics(void) {
   for (int i = 0; i < 10; ++i) CHECK(tailrace_bound_measure_int(bound, 4));
   CHECK(tailrace_instrument_measure_int(payments, -1, NULL, 0)); /* not recorded */
 
-  options = (tailrace_instrument_options_t){.size = sizeof options, .kind = TAILRACE_UP_DOWN_COUNTER, .number = TAILRACE_DOUBLES};
+  options = (tailrace_instrument_options_t){
+      .size = sizeof options, .kind = TAILRACE_UP_DOWN_COUNTER, .number = TAILRACE_DOUBLES};
   const tailrace_instrument_t* level = tailrace_instrument_get(TAILRACE_TEXT("level"), &options);
   CHECK(tailrace_instrument_measure_double(level, 2.5, NULL, 0) && tailrace_instrument_measure_int(level, -1, NULL, 0));
 
@@ -325,22 +327,29 @@ int c_records_metrics(void) {
   CHECK(tailrace_instrument_measure_int(depth, 3, NULL, 0) && tailrace_instrument_measure_int(depth, -7, NULL, 0));
 
   static const double bounds[] = {1, 10};
-  options = (tailrace_instrument_options_t){.size = sizeof options, .kind = TAILRACE_HISTOGRAM, .number = TAILRACE_DOUBLES,
-                                            .bounds = bounds, .bound_count = 2};
+  options = (tailrace_instrument_options_t){.size = sizeof options,
+                                            .kind = TAILRACE_HISTOGRAM,
+                                            .number = TAILRACE_DOUBLES,
+                                            .bounds = bounds,
+                                            .bound_count = 2};
   const tailrace_instrument_t* latency = tailrace_instrument_get(TAILRACE_TEXT("latency"), &options);
   const tailrace_bound_t of_latency = tailrace_instrument_bind(latency, NULL, 0);
   CHECK(tailrace_instrument_measure_double(latency, 0.5, NULL, 0));
   CHECK(tailrace_bound_measure_double(of_latency, 5) && tailrace_bound_measure_double(of_latency, 50));
   CHECK(tailrace_bound_measure_double(of_latency, 50) && tailrace_bound_measure_double(of_latency, NAN));
 
-  options = (tailrace_instrument_options_t){.size = sizeof options, .kind = TAILRACE_HISTOGRAM,
-                                            .histogram = TAILRACE_HISTOGRAM_EXPONENTIAL, .scale = 0, .scale_given = 1};
+  options = (tailrace_instrument_options_t){.size = sizeof options,
+                                            .kind = TAILRACE_HISTOGRAM,
+                                            .histogram = TAILRACE_HISTOGRAM_EXPONENTIAL,
+                                            .scale = 0,
+                                            .scale_given = 1};
   const tailrace_instrument_t* sizes = tailrace_instrument_get(TAILRACE_TEXT("sizes"), &options);
   CHECK(tailrace_instrument_measure_int(sizes, 3, NULL, 0) && tailrace_instrument_measure_int(sizes, 100, NULL, 0));
 
   static int connections = 12;
   options = (tailrace_instrument_options_t){.size = sizeof options, .kind = TAILRACE_GAUGE, .number = TAILRACE_DOUBLES};
-  const uint64_t observable = tailrace_observable_begin(TAILRACE_TEXT("connections"), &options, observe, drop, &connections);
+  const uint64_t observable =
+      tailrace_observable_begin(TAILRACE_TEXT("connections"), &options, observe, drop, &connections);
   const uint64_t failing = tailrace_observable_begin(TAILRACE_TEXT("failing"), &options, fails, NULL, NULL);
   CHECK(observable != 0 && failing != 0);
   CHECK(tailrace_process_tick() == 2);
@@ -365,30 +374,35 @@ static void set_header(void* carrier, const char* name, size_t name_length, cons
   memcpy(h->value[h->count], value, length);
   ++h->count;
 }
-static void get_header(const void* carrier, const char* name, size_t name_length, tailrace_carrier_visit_t visit, void* to) {
+static void get_header(const void* carrier, const char* name, size_t name_length, tailrace_carrier_visit_t visit,
+                       void* to) {
   const struct headers* h = carrier;
   for (int i = 0; i < h->count; ++i) {
-    if (strlen(h->name[i]) == name_length && memcmp(h->name[i], name, name_length) == 0) visit(to, h->value[i], strlen(h->value[i]));
+    if (strlen(h->name[i]) == name_length && memcmp(h->name[i], name, name_length) == 0)
+      visit(to, h->value[i], strlen(h->value[i]));
   }
 }
 
 int c_propagates(void) {
   CHECK(start() == 0);
   struct headers in = {{"traceparent", "tracestate", "baggage"},
-                       {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a=1", "user=ada,flag=on"}, 3};
+                       {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a=1", "user=ada,flag=on"},
+                       3};
   tailrace_context_t context;
   tailrace_baggage_t baggage = {0};
   CHECK(tailrace_context_extract(&in, get_header, &context, &baggage));
   CHECK(context.remote == 1 && baggage.members == 2);
   const uint64_t carried = tailrace_baggage_enter(&baggage);
   CHECK(carried != 0);
-  const tailrace_span_options_t options = {.size = sizeof options, .parent_mode = TAILRACE_PARENT_GIVEN, .parent = &context};
+  const tailrace_span_options_t options = {
+      .size = sizeof options, .parent_mode = TAILRACE_PARENT_GIVEN, .parent = &context};
   tailrace_span_t span;
   CHECK(tailrace_span_begin(&span, TAILRACE_KEY("serve"), &options));
   struct headers out = {0};
   CHECK(tailrace_context_inject(&out, set_header, NULL, NULL));
   CHECK(out.count == 3);
-  CHECK(strncmp(out.value[0], "00-4bf92f3577b34da6a3ce929d0e0e4736-", 36) == 0 && strstr(out.value[0], "00f067aa0ba902b7") == NULL);
+  CHECK(strncmp(out.value[0], "00-4bf92f3577b34da6a3ce929d0e0e4736-", 36) == 0 &&
+        strstr(out.value[0], "00f067aa0ba902b7") == NULL);
   CHECK(strcmp(out.name[1], "tracestate") == 0 && strcmp(out.value[1], "a=1") == 0);
   CHECK(strcmp(out.name[2], "baggage") == 0 && strcmp(out.value[2], "user=ada,flag=on") == 0);
   CHECK(tailrace_span_finish(&span));
@@ -433,10 +447,10 @@ int c_carries_baggage(void) {
 
 /* Each of these is refused, counted, and does nothing. */
 static uint64_t refusals;
-#define REFUSED(call)                                         \
-  do {                                                        \
-    if (call) return __LINE__;                                \
-    if (stats().bad_input != ++refusals) return __LINE__;     \
+#define REFUSED(call)                                                                                                  \
+  do {                                                                                                                 \
+    if (call) return __LINE__;                                                                                         \
+    if (stats().bad_input != ++refusals) return __LINE__;                                                              \
   } while (0)
 
 int c_passes_wrong_arguments(void) {
@@ -563,7 +577,8 @@ int c_passes_wrong_arguments(void) {
   REFUSED(tailrace_span_add_event(&span, key, NULL, 0, (tailrace_time_t){.clock = 4}));
   REFUSED(tailrace_span_add_link(&span, NULL, NULL, 0));
   REFUSED(tailrace_span_add_link(&span, &context, bad_key, 1));
-  REFUSED(tailrace_span_add_exception(&span, (tailrace_text_t){NULL, 1}, TAILRACE_TEXT(""), TAILRACE_TEXT(""), NULL, 0));
+  REFUSED(
+      tailrace_span_add_exception(&span, (tailrace_text_t){NULL, 1}, TAILRACE_TEXT(""), TAILRACE_TEXT(""), NULL, 0));
   REFUSED(tailrace_span_set_status(&span, 3, NULL, 0));
   REFUSED(tailrace_span_set_status(&span, TAILRACE_STATUS_ERROR, NULL, 7));
   REFUSED(tailrace_span_update_name(&span, forged));

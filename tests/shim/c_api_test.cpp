@@ -82,9 +82,21 @@ TEST(CApi, EveryTypeOfValueIsRecorded) {
   const Segment s = recorded(c_records_all_types);
   const Span* span = s.span("types");
   ASSERT_NE(span, nullptr);
-  const char* expected[] = {"empty", "true", "-9223372036854775808", "42", "\"18446744073709551615\"", "-0.5", "\"grüß\"", "\"\"",
-                            "bytes(3)", "[1, \"two\", false]", "{\"a\": [1, \"two\", false], \"b\": empty}", "\"interned\"", "[]"};
-  for (std::size_t i = 0; i < std::size(expected); ++i) EXPECT_EQ(span->attribute("v" + std::to_string(i)), expected[i]) << i;
+  const char* expected[] = {"empty",
+                            "true",
+                            "-9223372036854775808",
+                            "42",
+                            "\"18446744073709551615\"",
+                            "-0.5",
+                            "\"grüß\"",
+                            "\"\"",
+                            "bytes(3)",
+                            "[1, \"two\", false]",
+                            "{\"a\": [1, \"two\", false], \"b\": empty}",
+                            "\"interned\"",
+                            "[]"};
+  for (std::size_t i = 0; i < std::size(expected); ++i)
+    EXPECT_EQ(span->attribute("v" + std::to_string(i)), expected[i]) << i;
   EXPECT_EQ(span->attribute("deep"), "[[[[[[[[[[[[[[[[empty]]]]]]]]]]]]]]]]");
 }
 
@@ -185,9 +197,11 @@ TEST(CApi, LogsHaveABodyATemplateOrEverything) {
 
 TEST(CApi, InstrumentsMeasureBoundLookedUpAndObserved) {
   const Segment s = recorded(c_records_metrics);
-  const Metric *payments = s.metric("payments"), *card = s.metric("payments", "method", "\"card\""), *level = s.metric("level"),
-               *depth = s.metric("depth"), *latency = s.metric("latency"), *sizes = s.metric("sizes");
-  ASSERT_TRUE(payments != nullptr && card != nullptr && level != nullptr && depth != nullptr && latency != nullptr && sizes != nullptr);
+  const Metric *payments = s.metric("payments"), *card = s.metric("payments", "method", "\"card\""),
+               *level = s.metric("level"), *depth = s.metric("depth"), *latency = s.metric("latency"),
+               *sizes = s.metric("sizes");
+  ASSERT_TRUE(payments != nullptr && card != nullptr && level != nullptr && depth != nullptr && latency != nullptr &&
+              sizes != nullptr);
   EXPECT_EQ(payments->integer, 1);
   EXPECT_EQ(payments->unit, "{payment}");
   EXPECT_EQ(payments->description, "payments taken");
@@ -264,7 +278,7 @@ TEST(CApi, TheLibraryExportsWhatTheHeaderDeclares) {
   std::ostringstream whole;
   whole << header.rdbuf();
   const std::string text = whole.str();
-  const std::regex declaration(R"(TAILRACE_FUNCTION [^(]*?(tailrace_\w+)\()");
+  const std::regex declaration(R"(TAILRACE_FUNCTION\s[^(]*?(tailrace_\w+)\()");
   std::set<std::string> declared, exported;
   for (std::sregex_iterator at(text.begin(), text.end(), declaration), end; at != end; ++at) declared.insert((*at)[1]);
   EXPECT_GE(declared.size(), 50u);

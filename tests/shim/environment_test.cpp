@@ -27,8 +27,9 @@ struct Variables {
 class Environment : public ::testing::Test {
  protected:
   // The child's init() outcome must be `code`.
-  Segment after(const Variables& variables, Code code = Code::ok, const Config& config = {},
-                const std::function<void()>& body = [] {}) {
+  Segment after(
+      const Variables& variables, Code code = Code::ok, const Config& config = {},
+      const std::function<void()>& body = [] {}) {
     EXPECT_EQ(in_child([&] {
                 variables.apply();
                 Config quiet = config;
@@ -57,18 +58,22 @@ TEST_F(Environment, GivesTheServiceItsName) {
 TEST_F(Environment, LetsOtelServiceNameWinOverCodeAndResourceAttributes) {
   Config config;
   config.service = "code";
-  const Segment s = after({{{"OTEL_SERVICE_NAME", "otel"}, {"OTEL_RESOURCE_ATTRIBUTES", "service.name=attributes,a=b%20c, d = e "}}}, Code::ok, config);
+  const Segment s =
+      after({{{"OTEL_SERVICE_NAME", "otel"}, {"OTEL_RESOURCE_ATTRIBUTES", "service.name=attributes,a=b%20c, d = e "}}},
+            Code::ok, config);
   EXPECT_EQ(s.of_resource("service.name"), "\"otel\"");
   EXPECT_EQ(s.of_resource("a"), "\"b c\"");
 }
 TEST_F(Environment, LetsResourceAttributesWinOverCode) {
   Config config;
   config.service = "code";
-  EXPECT_EQ(after({{{"OTEL_RESOURCE_ATTRIBUTES", "service.name=attributes"}}}, Code::ok, config).of_resource("service.name"),
-            "\"attributes\"");
+  EXPECT_EQ(
+      after({{{"OTEL_RESOURCE_ATTRIBUTES", "service.name=attributes"}}}, Code::ok, config).of_resource("service.name"),
+      "\"attributes\"");
 }
 TEST_F(Environment, LetsTailraceServiceNameWinOverAll) {
-  EXPECT_EQ(after({{{"OTEL_SERVICE_NAME", "otel"}, {"TAILRACE_SERVICE_NAME", "own"}}}).of_resource("service.name"), "\"own\"");
+  EXPECT_EQ(after({{{"OTEL_SERVICE_NAME", "otel"}, {"TAILRACE_SERVICE_NAME", "own"}}}).of_resource("service.name"),
+            "\"own\"");
 }
 TEST_F(Environment, FallsBackToUnknownServiceAndTheExecutable) {
   EXPECT_EQ(after({}).of_resource("service.name").substr(0, 17), "\"unknown_service:");
@@ -107,24 +112,25 @@ TEST_F(Environment, SwitchesSignalsOffByExporterNone) {
 struct SamplerRow {
   const char* sampler;
   const char* argument;
-  std::size_t roots;            // of 64
-  std::size_t sampled_remote;   // of 1
+  std::size_t roots;           // of 64
+  std::size_t sampled_remote;  // of 1
   std::size_t unsampled_remote;
 };
 class Samplers : public Environment, public ::testing::WithParamInterface<SamplerRow> {};
 
 TEST_P(Samplers, DecideAsSpecified) {
   const SamplerRow row = GetParam();
-  const Segment s = after({{{"OTEL_TRACES_SAMPLER", row.sampler}, {"OTEL_TRACES_SAMPLER_ARG", row.argument}}}, Code::ok, {}, [] {
-    for (int i = 0; i < 64; ++i) auto root = span("root"_n);
-    SpanOptions options;
-    const Context sampled = Context::from_traceparent("00-0af7651916cd43dd8480000000000001-b7ad6b7169203331-03");
-    options.parent = sampled;
-    { auto a = span("sampled parent"_n, options); }
-    const Context unsampled = Context::from_traceparent("00-0af7651916cd43dd8480000000000001-b7ad6b7169203331-02");
-    options.parent = unsampled;
-    { auto a = span("unsampled parent"_n, options); }
-  });
+  const Segment s =
+      after({{{"OTEL_TRACES_SAMPLER", row.sampler}, {"OTEL_TRACES_SAMPLER_ARG", row.argument}}}, Code::ok, {}, [] {
+        for (int i = 0; i < 64; ++i) auto root = span("root"_n);
+        SpanOptions options;
+        const Context sampled = Context::from_traceparent("00-0af7651916cd43dd8480000000000001-b7ad6b7169203331-03");
+        options.parent = sampled;
+        { auto a = span("sampled parent"_n, options); }
+        const Context unsampled = Context::from_traceparent("00-0af7651916cd43dd8480000000000001-b7ad6b7169203331-02");
+        options.parent = unsampled;
+        { auto a = span("unsampled parent"_n, options); }
+      });
   if (row.roots == 999) {
     EXPECT_GT(s.count("root"), 10u);
     EXPECT_LT(s.count("root"), 54u);
@@ -139,12 +145,15 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(SamplerRow{"always_on", "", 64, 1, 1}, SamplerRow{"ALWAYS_OFF", "", 0, 0, 0},
                       SamplerRow{"traceidratio", "0.5", 999, 1, 1}, SamplerRow{"traceidratio", "0", 0, 0, 0},
                       SamplerRow{"traceidratio", "", 64, 1, 1}, SamplerRow{"traceidratio", "2", 64, 1, 1},
-                      SamplerRow{"parentbased_always_on", "", 64, 1, 0}, SamplerRow{"parentbased_always_off", "", 0, 1, 0},
+                      SamplerRow{"parentbased_always_on", "", 64, 1, 0},
+                      SamplerRow{"parentbased_always_off", "", 0, 1, 0},
                       SamplerRow{"parentbased_traceidratio", "0", 0, 1, 0}, SamplerRow{"jaeger_remote", "", 64, 1, 0}));
 
 TEST_F(Environment, TakesLimitsWithTheirFallBacks) {
-  const Segment s = after({{{"OTEL_ATTRIBUTE_COUNT_LIMIT", "2"}, {"OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "1"},
-                            {"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3"}, {"OTEL_SPAN_EVENT_COUNT_LIMIT", "-1"}}},
+  const Segment s = after({{{"OTEL_ATTRIBUTE_COUNT_LIMIT", "2"},
+                            {"OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "1"},
+                            {"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3"},
+                            {"OTEL_SPAN_EVENT_COUNT_LIMIT", "-1"}}},
                           Code::ok, {}, [] {
                             auto a = span("a"_n);
                             a.set("1"_n, "12345");

@@ -18,33 +18,51 @@
 namespace tailrace::test {
 namespace {
 
-std::vector<double> standard_bounds() { return {0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000}; }
+std::vector<double> standard_bounds() {
+  return {0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000};
+}
 
 template <class T, class Make>
 Segment recorded(const std::vector<T>& values, Make make) {
   Directory directory;
   EXPECT_EQ(in_child([&] {
-    Config c;
-    c.service = "test";
-    CHILD_EXPECT(init(c).ok(), 90);
-    auto h = make();
-    const auto bound = h.bind({{"how", "bound"}});
-    for (const T value : values) {
-      h.record(value);
-      bound.record(value);
-      h.record(value, {{"how", "looked up"}});
-    }
-    raise(SIGKILL);
-  }), 128 + SIGKILL);
+              Config c;
+              c.service = "test";
+              CHILD_EXPECT(init(c).ok(), 90);
+              auto h = make();
+              const auto bound = h.bind({{"how", "bound"}});
+              for (const T value : values) {
+                h.record(value);
+                bound.record(value);
+                h.record(value, {{"how", "looked up"}});
+              }
+              raise(SIGKILL);
+            }),
+            128 + SIGKILL);
   return directory.only();
 }
 
 std::vector<double> hard_values() {
-  std::vector<double> v = {0.0, -0.0, 5, 10, 25, 10000, 10000.000000000002, 4.999999999999999, 1e300, std::numeric_limits<double>::max(),
-                           std::numeric_limits<double>::min(), std::numeric_limits<double>::denorm_min(),
-                           std::nextafter(1.0, 2.0), std::nextafter(1.0, 0.0), 1e-9, 3e-10};
+  std::vector<double> v = {0.0,
+                           -0.0,
+                           5,
+                           10,
+                           25,
+                           10000,
+                           10000.000000000002,
+                           4.999999999999999,
+                           1e300,
+                           std::numeric_limits<double>::max(),
+                           std::numeric_limits<double>::min(),
+                           std::numeric_limits<double>::denorm_min(),
+                           std::nextafter(1.0, 2.0),
+                           std::nextafter(1.0, 0.0),
+                           1e-9,
+                           3e-10};
   for (int e = -40; e <= 40; ++e) {
-    for (const double x : {std::ldexp(1.0, e), std::nextafter(std::ldexp(1.0, e), 0.0), std::nextafter(std::ldexp(1.0, e), 1e300)}) v.push_back(x);
+    for (const double x :
+         {std::ldexp(1.0, e), std::nextafter(std::ldexp(1.0, e), 0.0), std::nextafter(std::ldexp(1.0, e), 1e300)})
+      v.push_back(x);
   }
   std::mt19937_64 random(1);
   std::lognormal_distribution<double> spread(0, 6);
@@ -65,15 +83,19 @@ void expect_totals(const Metric& m, const std::vector<T>& values, const std::str
   EXPECT_TRUE(m.bounded) << what;
   EXPECT_EQ(m.least, least) << what;
   EXPECT_EQ(m.most, most) << what;
-  if constexpr (std::is_integral_v<T>) EXPECT_EQ(m.integer, sum) << what;
-  else EXPECT_EQ(m.real, sum) << what;
+  if constexpr (std::is_integral_v<T>)
+    EXPECT_EQ(m.integer, sum) << what;
+  else
+    EXPECT_EQ(m.real, sum) << what;
 }
 
 template <class T>
 void expect_explicit(const Segment& s, const std::vector<T>& values, const std::vector<double>& bounds) {
   ASSERT_EQ(s.metrics.size(), 3u);
   std::vector<std::uint64_t> model(bounds.size() + 1);
-  for (const T v : values) ++model[static_cast<std::size_t>(std::lower_bound(bounds.begin(), bounds.end(), static_cast<double>(v)) - bounds.begin())];
+  for (const T v : values)
+    ++model[static_cast<std::size_t>(std::lower_bound(bounds.begin(), bounds.end(), static_cast<double>(v)) -
+                                     bounds.begin())];
   for (const Metric& m : s.metrics) {
     EXPECT_EQ(m.descriptor.kind, static_cast<std::uint8_t>(shm::MetricKind::histogram));
     EXPECT_EQ(m.bounds, bounds);
@@ -93,7 +115,8 @@ TEST(Histograms, ExplicitBoundsMayBeNoneOneAndMany) {
   const auto values = hard_values();
   for (const std::size_t n : {0u, 1u, 15u, 16u, 17u, 32u, 33u, 100u, 500u}) {
     std::vector<double> bounds;
-    for (std::size_t i = 0; i < n; ++i) bounds.push_back(std::ldexp(1.0 + static_cast<double>(i % 7) / 7, static_cast<int>(i / 7) - 30));
+    for (std::size_t i = 0; i < n; ++i)
+      bounds.push_back(std::ldexp(1.0 + static_cast<double>(i % 7) / 7, static_cast<int>(i / 7) - 30));
     expect_explicit(recorded(values, [&] { return histogram<double>("h", {"", "", bounds}); }), values, bounds);
   }
 }
@@ -115,7 +138,8 @@ int index_of(double v, int scale) {
 }
 
 template <class T>
-void expect_exponential(const Segment& s, const std::vector<T>& values, int scale, bool negatives, std::uint64_t invalid, std::uint64_t clamped) {
+void expect_exponential(const Segment& s, const std::vector<T>& values, int scale, bool negatives,
+                        std::uint64_t invalid, std::uint64_t clamped) {
   ASSERT_EQ(s.metrics.size(), 3u);
   EXPECT_EQ(s.metrics_invalid, 3 * invalid);
   EXPECT_EQ(s.metrics_clamped, 3 * clamped);
@@ -150,7 +174,8 @@ TEST(Histograms, ExponentialBucketsAreThoseOfTheSpecificationAtEveryScale) {
     HistogramOptions options;
     options.kind = HistogramKind::exponential;
     options.scale = static_cast<std::int8_t>(scale);
-    expect_exponential(recorded(values, [&] { return histogram<double>("h", options); }), values, scale, false, 0, clamped);
+    expect_exponential(recorded(values, [&] { return histogram<double>("h", options); }), values, scale, false, 0,
+                       clamped);
   }
 }
 
@@ -202,7 +227,11 @@ TEST(Histograms, TheEnvironmentChoosesTheStandardKind) {
 TEST(Histograms, WrongBoundsAreSaidAndTheStandardOnesUsed) {
   const std::vector<double> values = {1, 2, 3};
   for (const std::vector<double>& bounds : {std::vector<double>{2, 1}, {1, 1}, {1, std::nan("")}, {1, INFINITY}}) {
-    expect_explicit(recorded(values, [&] { return histogram<double>("h", {"", "", bounds}); }), values, standard_bounds());
+    expect_explicit(recorded(values,
+                             [&] {
+                               return histogram<double>("h", {"", "", bounds});
+                             }),
+                    values, standard_bounds());
   }
 }
 

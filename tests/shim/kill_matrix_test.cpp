@@ -270,7 +270,8 @@ void check(const std::vector<Segment>& segments, const std::string& where) {
 class KillMatrix : public ::testing::Test {
  protected:
   void SetUp() override {
-    report = static_cast<Report*>(mmap(nullptr, sizeof(Report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    report =
+        static_cast<Report*>(mmap(nullptr, sizeof(Report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   }
   void TearDown() override { munmap(report, sizeof(Report)); }
   void run(const char* point, std::uint32_t hit) {

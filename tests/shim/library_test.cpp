@@ -39,7 +39,8 @@ TEST(Library, NeedsTheCLibraryAlone) {
 }
 
 TEST(Library, ShowsNothingButItsOwnNames) {
-  const std::string others = output_of("nm -D --defined-only " TAILRACE_LIBRARY " | awk '{print $3}' | grep -v '^tailrace_'");
+  const std::string others =
+      output_of("nm -D --defined-only " TAILRACE_LIBRARY " | awk '{print $3}' | grep -v '^tailrace_'");
   EXPECT_EQ(others, "");
   EXPECT_NE(output_of("readelf -d " TAILRACE_LIBRARY).find("NODELETE"), std::string::npos);
 }

@@ -69,7 +69,8 @@ TEST_F(Logs, KeepASteadyObservedTimeAsOneOfTheCalendar) {
   });
   const auto after = std::chrono::system_clock::now();
   const auto ns = [](std::chrono::system_clock::time_point t) {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>((t - std::chrono::seconds(10)).time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>((t - std::chrono::seconds(10)).time_since_epoch())
+        .count();
   };
   const std::string observed = s.log("observed")->reserved(shm::kObservedTimeKey);
   ASSERT_NE(observed, "");
@@ -142,11 +143,13 @@ TEST_F(Logs, HaveThePriorityOfTheirSeverity) {
 TEST_F(Logs, BelowTheMinimumAreNotWritten) {
   Config config;
   config.min_severity = Severity::warn;
-  const Segment s = after([] {
-    info("no {}"_n, 1);
-    warn("yes {}"_n, 1);
-    info("no", {{"a", 1}});
-  }, config);
+  const Segment s = after(
+      [] {
+        info("no {}"_n, 1);
+        warn("yes {}"_n, 1);
+        info("no", {{"a", 1}});
+      },
+      config);
   EXPECT_EQ(s.logs.size(), 1u);
 }
 

@@ -40,10 +40,11 @@ Config config() {
 Segment recorded(const std::function<void()>& body) {
   Directory directory;
   EXPECT_EQ(in_child([&] {
-    CHILD_EXPECT(init(config()).ok(), 90);
-    body();
-    raise(SIGKILL);
-  }), 128 + SIGKILL);
+              CHILD_EXPECT(init(config()).ok(), 90);
+              body();
+              raise(SIGKILL);
+            }),
+            128 + SIGKILL);
   return directory.only();
 }
 
@@ -101,7 +102,11 @@ TEST(Metrics, AttributesAreASetWhateverTheirOrderAndHoweverTheyAreWritten) {
       c.add(1, {{"method", "GET"}, {"status", 200}, {"cached", true}});
       c.add(1, {{"cached"_n, true}, {"status"_n, 200}, {"method"_n, "GET"_n}});
       c.add(1, {{"status", 200u}, {key, method}, {"cached", true}});
-      c.add(1, {{"status", 500}, {"method", "PUT"}, {"method", "GET"}, {"cached", true}, {"status", 200}});  // the last one wins
+      c.add(1, {{"status", 500},
+                {"method", "PUT"},
+                {"method", "GET"},
+                {"cached", true},
+                {"status", 200}});  // the last one wins
     }
     c.bind({{"cached", true}, {"method", "GET"}, {"status", 200}}).add(1);
     c.add(5, {{"method", "GET"}, {"status", 200}, {"cached", false}});
@@ -147,8 +152,19 @@ TEST(Metrics, ArraysMapsAndLongStringsMayBeAttributes) {
       c.add(1, {{"list", {1, 2, 3}}});
       c.add(1, {{"map", Value::map({{"inner", 1}})}});
       c.add(1, {{"long", longer}});
-      c.add(1, {{"k0", 0}, {"k1", 1}, {"k2", 2}, {"k3", 3}, {"k4", 4}, {"k5", 5}, {"k6", 6}, {"k7", 7}, {"k8", 8},
-                {"k9", 9}, {"k10", 10}, {"k11", 11}, {"k12", 12}});
+      c.add(1, {{"k0", 0},
+                {"k1", 1},
+                {"k2", 2},
+                {"k3", 3},
+                {"k4", 4},
+                {"k5", 5},
+                {"k6", 6},
+                {"k7", 7},
+                {"k8", 8},
+                {"k9", 9},
+                {"k10", 10},
+                {"k11", 11},
+                {"k12", 12}});
     }
   });
   ASSERT_EQ(s.metrics.size(), 4u);
@@ -205,9 +221,10 @@ std::string said_by(const std::function<void()>& body) {
   int ends[2];
   if (pipe(ends) != 0) return "no pipe";
   EXPECT_EQ(in_child([&] {
-    dup2(ends[1], STDERR_FILENO);
-    body();
-  }), 0);
+              dup2(ends[1], STDERR_FILENO);
+              body();
+            }),
+            0);
   close(ends[1]);
   char text[4096];
   std::string all;
@@ -230,8 +247,9 @@ TEST(Metrics, AnotherKindTypeOrUnitUnderANameIsRefusedNamingBothOnce) {
     CHILD_EXPECT(stats().metrics_unrecorded == 4, 91);
     CHILD_EXPECT(stats().series == 1, 92);
   });
-  EXPECT_EQ(said, "tailrace: metric 'requests' is a counter of integers in '{request}'; 'Requests', a gauge of integers in "
-                  "'{request}', is not recorded: give it another name\n");
+  EXPECT_EQ(said,
+            "tailrace: metric 'requests' is a counter of integers in '{request}'; 'Requests', a gauge of integers in "
+            "'{request}', is not recorded: give it another name\n");
   const Segment s = directory.only();
   ASSERT_EQ(s.metrics.size(), 1u);
   EXPECT_EQ(s.metrics[0].integer, 2);
@@ -287,10 +305,13 @@ TEST(Metrics, WhatTheLimitTurnsAwayIsSummedUpAndNothingIsLostOrDoubled) {
       ASSERT_EQ(m.attributes.size(), 1u);
       EXPECT_EQ(m.attributes[0].type, shm::ItemType::boolean);
       EXPECT_EQ(m.attribute("otel.metric.overflow"), "true");
-      if (m.name == "c") EXPECT_EQ(m.integer, 3 * 40 + 100 + 1 + 1000);
-      else EXPECT_EQ(m.count, 120u);
+      if (m.name == "c")
+        EXPECT_EQ(m.integer, 3 * 40 + 100 + 1 + 1000);
+      else
+        EXPECT_EQ(m.count, 120u);
     } else {
-      EXPECT_EQ(m.name == "c" ? m.integer : static_cast<std::int64_t>(m.count), 3) << "sets known before the limit stay";
+      EXPECT_EQ(m.name == "c" ? m.integer : static_cast<std::int64_t>(m.count), 3)
+          << "sets known before the limit stay";
     }
   }
   EXPECT_EQ(sum, 150 + 100 + 1 + 1000);
@@ -314,26 +335,26 @@ TEST(Metrics, AFullTableOfSeriesSinksAndCounts) {
   EXPECT_GT(s.metrics.size(), 10000u);
 }
 
-
 TEST(Metrics, HandlesMadeBeforeInitCountFromInitOn) {
   Directory directory;
   EXPECT_EQ(in_child([] {
-    // As a library's statics are.
-    const Counter<int> global_counter = counter<int>("before");
-    const Counter<int>::Bound global_bound = global_counter.bind({{"k", "v"}});
-    const Histogram<double>::Bound global_histogram = histogram<double>("before.histogram").bind();
-    global_bound.add(100);
-    global_counter.add(100);
-    global_counter.add(100, {{"k", "v"}});
-    global_histogram.record(1.0);
-    CHILD_EXPECT(stats().before_init == 4, 89);
-    CHILD_EXPECT(init(config()).ok(), 90);
-    global_bound.add(1);
-    global_counter.add(2);
-    global_counter.add(4, {{"k", "v"}});
-    global_histogram.record(3.0);
-    raise(SIGKILL);
-  }), 128 + SIGKILL);
+              // As a library's statics are.
+              const Counter<int> global_counter = counter<int>("before");
+              const Counter<int>::Bound global_bound = global_counter.bind({{"k", "v"}});
+              const Histogram<double>::Bound global_histogram = histogram<double>("before.histogram").bind();
+              global_bound.add(100);
+              global_counter.add(100);
+              global_counter.add(100, {{"k", "v"}});
+              global_histogram.record(1.0);
+              CHILD_EXPECT(stats().before_init == 4, 89);
+              CHILD_EXPECT(init(config()).ok(), 90);
+              global_bound.add(1);
+              global_counter.add(2);
+              global_counter.add(4, {{"k", "v"}});
+              global_histogram.record(3.0);
+              raise(SIGKILL);
+            }),
+            128 + SIGKILL);
   const Segment after = directory.only();
   EXPECT_EQ(after.metric("before", "k", "\"v\"")->integer, 5);
   EXPECT_EQ(after.metric("before")->integer, 2);
@@ -401,30 +422,31 @@ TEST(Metrics, ThreadsThatStartAndEndLoseNoAdd) {
 TEST(Metrics, MoreThreadsThanLanesCountInTheSharedLane) {
   Directory directory;
   EXPECT_EQ(in_child([] {
-    Config c = config();
-    c.lanes = 6;  // two of them ordinary
-    CHILD_EXPECT(init(c).ok(), 90);
-    static const auto n = counter<int>("n");
-    static const auto real = up_down_counter<double>("real");
-    static const auto h = histogram<double>("h");
-    std::atomic<int> started{0};
-    std::vector<std::thread> all;
-    for (int i = 0; i < 12; ++i) {
-      all.emplace_back([&] {
-        for (int k = 0; k < 2000; ++k) {
-          n.add(1);
-          real.add(0.25);
-          h.record(7.0);
-          if (k == 0) {
-            ++started;
-            while (started < 12) std::this_thread::yield();
-          }
-        }
-      });
-    }
-    for (std::thread& t : all) t.join();
-    raise(SIGKILL);
-  }), 128 + SIGKILL);
+              Config c = config();
+              c.lanes = 6;  // two of them ordinary
+              CHILD_EXPECT(init(c).ok(), 90);
+              static const auto n = counter<int>("n");
+              static const auto real = up_down_counter<double>("real");
+              static const auto h = histogram<double>("h");
+              std::atomic<int> started{0};
+              std::vector<std::thread> all;
+              for (int i = 0; i < 12; ++i) {
+                all.emplace_back([&] {
+                  for (int k = 0; k < 2000; ++k) {
+                    n.add(1);
+                    real.add(0.25);
+                    h.record(7.0);
+                    if (k == 0) {
+                      ++started;
+                      while (started < 12) std::this_thread::yield();
+                    }
+                  }
+                });
+              }
+              for (std::thread& t : all) t.join();
+              raise(SIGKILL);
+            }),
+            128 + SIGKILL);
   const Segment s = directory.only();
   EXPECT_EQ(s.metric("n")->integer, 24000);
   EXPECT_EQ(s.metric("real")->real, 6000.0);
@@ -455,21 +477,22 @@ TEST(Metrics, AFullTmpfsSinksAndCountsAndKeepsWhatThereIs) {
   setenv("TAILRACE_DIR", path, 1);
   const std::string directory = path;
   EXPECT_EQ(in_child([] {
-    CHILD_EXPECT(init(config()).ok(), 90);
-    HistogramOptions options;
-    options.kind = HistogramKind::exponential;
-    const auto first = counter<int>("first").bind();
-    const auto h = histogram<double>("h", options);
-    for (int i = 0; i < 500; ++i) {
-      first.add(1);
-      h.record(1.0, {{"i", i}});
-    }
-    // Threads whose lanes find no room count in the shared one.
-    for (int t = 0; t < 8; ++t) std::thread([&] { first.add(1); }).join();
-    const Stats all = stats();
-    CHILD_EXPECT(all.series > 10 && all.series < 500, 91);
-    raise(SIGKILL);
-  }), 128 + SIGKILL);
+              CHILD_EXPECT(init(config()).ok(), 90);
+              HistogramOptions options;
+              options.kind = HistogramKind::exponential;
+              const auto first = counter<int>("first").bind();
+              const auto h = histogram<double>("h", options);
+              for (int i = 0; i < 500; ++i) {
+                first.add(1);
+                h.record(1.0, {{"i", i}});
+              }
+              // Threads whose lanes find no room count in the shared one.
+              for (int t = 0; t < 8; ++t) std::thread([&] { first.add(1); }).join();
+              const Stats all = stats();
+              CHILD_EXPECT(all.series > 10 && all.series < 500, 91);
+              raise(SIGKILL);
+            }),
+            128 + SIGKILL);
   const std::string file = [&] {
     const std::string command = "ls " + directory;
     std::string name;
@@ -560,30 +583,31 @@ TEST(Metrics, SignalHandlersThatAddLoseNothing) {
 TEST(Metrics, AChildCountsFromZeroInTheSameCells) {
   Directory directory;
   EXPECT_EQ(in_child([] {
-    CHILD_EXPECT(init(config()).ok(), 90);
-    const auto c = counter<int>("c");
-    const auto bound = c.bind({{"k", "v"}});
-    const auto g = gauge<double>("g").bind();
-    const auto h = histogram<int>("h").bind();
-    bound.add(1000);
-    g.set(1000);
-    h.record(1000);
-    c.add(1000, {{"k", "w"}});
-    for (int generation = 0; generation < 2; ++generation) {
-      const pid_t pid = fork();
-      if (pid != 0) {
-        int status = 0;
-        waitpid(pid, &status, 0);
-        CHILD_EXPECT(status == 0, 91);
-        bound.add(1);
-        _exit(0);
-      }
-      bound.add(1 + generation);
-      h.record(5);
-      c.add(7, {{"k", "w"}});
-      counter<int>("new.in." + std::to_string(generation)).add(1);
-    }
-  }), 0);
+              CHILD_EXPECT(init(config()).ok(), 90);
+              const auto c = counter<int>("c");
+              const auto bound = c.bind({{"k", "v"}});
+              const auto g = gauge<double>("g").bind();
+              const auto h = histogram<int>("h").bind();
+              bound.add(1000);
+              g.set(1000);
+              h.record(1000);
+              c.add(1000, {{"k", "w"}});
+              for (int generation = 0; generation < 2; ++generation) {
+                const pid_t pid = fork();
+                if (pid != 0) {
+                  int status = 0;
+                  waitpid(pid, &status, 0);
+                  CHILD_EXPECT(status == 0, 91);
+                  bound.add(1);
+                  _exit(0);
+                }
+                bound.add(1 + generation);
+                h.record(5);
+                c.add(7, {{"k", "w"}});
+                counter<int>("new.in." + std::to_string(generation)).add(1);
+              }
+            }),
+            0);
   const auto all = directory.segments();
   ASSERT_EQ(all.size(), 3u);
   std::map<std::int64_t, const Segment*> by_bound;
@@ -605,26 +629,30 @@ TEST(Metrics, AChildCountsFromZeroInTheSameCells) {
 }
 
 TEST(Metrics, MetricsThatAreSwitchedOffCostNothingAndBreakNothing) {
-  const std::vector<std::pair<const char*, const char*>> ways = {
-      {"OTEL_METRICS_EXPORTER", "none"}, {"OTEL_SDK_DISABLED", "true"}, {"TAILRACE_DISABLED", "true"}, {nullptr, nullptr}};
+  const std::vector<std::pair<const char*, const char*>> ways = {{"OTEL_METRICS_EXPORTER", "none"},
+                                                                 {"OTEL_SDK_DISABLED", "true"},
+                                                                 {"TAILRACE_DISABLED", "true"},
+                                                                 {nullptr, nullptr}};
   for (const auto& [name, value] : ways) {
     Directory directory;
     if (name != nullptr) setenv(name, value, 1);
     const char* variable = name;
     EXPECT_EQ(in_child([variable] {
-      Config c = config();
-      c.metrics = variable != nullptr;
-      (void)init(c);
-      const auto n = counter<int>("n");
-      const auto bound = n.bind({{"k", 1}});
-      n.add(1);
-      bound.add(1);
-      n.add(1, {{"k", 2}});
-      gauge<double>("g").set(1);
-      histogram<double>("h").record(1);
-      const Observation o = observe_gauge<int>("o", [](const Observer<int>& observer) { observer.observe(1); });
-      CHILD_EXPECT(tick() == 0, 91);
-    }), 0);
+                Config c = config();
+                c.metrics = variable != nullptr;
+                (void)init(c);
+                const auto n = counter<int>("n");
+                const auto bound = n.bind({{"k", 1}});
+                n.add(1);
+                bound.add(1);
+                n.add(1, {{"k", 2}});
+                gauge<double>("g").set(1);
+                histogram<double>("h").record(1);
+                const Observation o =
+                    observe_gauge<int>("o", [](const Observer<int>& observer) { observer.observe(1); });
+                CHILD_EXPECT(tick() == 0, 91);
+              }),
+              0);
     if (name != nullptr) unsetenv(name);
     for (const Segment& s : directory.segments()) EXPECT_TRUE(s.metrics.empty());
   }
@@ -633,15 +661,16 @@ TEST(Metrics, MetricsThatAreSwitchedOffCostNothingAndBreakNothing) {
 TEST(Metrics, WithoutASegmentEveryCallIsCounted) {
   setenv("TAILRACE_DIR", "/nonexistent", 1);
   EXPECT_EQ(in_child([] {
-    Config c = config();
-    c.quiet = true;
-    CHILD_EXPECT(!init(c).ok(), 90);
-    const auto bound = counter<int>("n").bind();
-    bound.add(1);
-    counter<int>("n").add(1, {{"k", 1}});
-    histogram<int>("h").record(1);
-    CHILD_EXPECT(stats().unrecorded == 3, 91);
-  }), 0);
+              Config c = config();
+              c.quiet = true;
+              CHILD_EXPECT(!init(c).ok(), 90);
+              const auto bound = counter<int>("n").bind();
+              bound.add(1);
+              counter<int>("n").add(1, {{"k", 1}});
+              histogram<int>("h").record(1);
+              CHILD_EXPECT(stats().unrecorded == 3, 91);
+            }),
+            0);
   unsetenv("TAILRACE_DIR");
 }
 
@@ -649,26 +678,27 @@ TEST(Metrics, DestructorsOfThreadsAndOfTheProcessMayStillAdd) {
   Directory directory;
   static pthread_key_t key;
   EXPECT_EQ(in_child([] {
-    CHILD_EXPECT(init(config()).ok(), 90);
-    static const auto c = counter<int>("c").bind();
-    static const auto h = histogram<double>("h").bind();
-    static const auto real = counter<double>("real").bind();
-    // A key made later is destroyed later, and sets itself again: after the library's own.
-    pthread_key_create(&key, [](void* round) {
-      c.add(1);
-      real.add(1.0);
-      h.record(1.0);
-      if (reinterpret_cast<std::uintptr_t>(round) < 3) {
-        pthread_setspecific(key, reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(round) + 1));
-      }
-    });
-    std::thread([] {
-      c.add(1);
-      pthread_setspecific(key, reinterpret_cast<void*>(1));
-    }).join();
-    std::atexit([] { c.add(10); });
-    std::exit(0);
-  }), 0);
+              CHILD_EXPECT(init(config()).ok(), 90);
+              static const auto c = counter<int>("c").bind();
+              static const auto h = histogram<double>("h").bind();
+              static const auto real = counter<double>("real").bind();
+              // A key made later is destroyed later, and sets itself again: after the library's own.
+              pthread_key_create(&key, [](void* round) {
+                c.add(1);
+                real.add(1.0);
+                h.record(1.0);
+                if (reinterpret_cast<std::uintptr_t>(round) < 3) {
+                  pthread_setspecific(key, reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(round) + 1));
+                }
+              });
+              std::thread([] {
+                c.add(1);
+                pthread_setspecific(key, reinterpret_cast<void*>(1));
+              }).join();
+              std::atexit([] { c.add(10); });
+              std::exit(0);
+            }),
+            0);
   const Segment s = directory.only();
   EXPECT_EQ(s.metric("c")->integer, 14);
   EXPECT_EQ(s.metric("real")->real, 3.0);
@@ -678,24 +708,25 @@ TEST(Metrics, DestructorsOfThreadsAndOfTheProcessMayStillAdd) {
 TEST(Metrics, AnAgentMaySwitchThemOffWhileTheyRun) {
   Directory directory;
   EXPECT_EQ(in_child([&] {
-    CHILD_EXPECT(init(config()).ok(), 90);
-    const auto c = counter<int>("c").bind();
-    const auto g = gauge<int>("g").bind();
-    const auto h = histogram<int>("h").bind();
-    c.add(1);
-    g.set(1);
-    h.record(1);
-    const int fd = open((directory.path() + "/" + stats().segment).c_str(), O_RDWR);
-    const std::uint32_t off = 4, on = 0;
-    // R1 is the second region, 64 KiB in.
-    CHILD_EXPECT(pwrite(fd, &off, 4, 65536 + offsetof(shm::ControlHot, disable_mask)) == 4, 91);
-    c.add(10);
-    g.set(10);
-    h.record(10);
-    counter<int>("c").add(10, {{"k", 1}});
-    CHILD_EXPECT(pwrite(fd, &on, 4, 65536 + offsetof(shm::ControlHot, disable_mask)) == 4, 91);
-    c.add(1);
-  }), 0);
+              CHILD_EXPECT(init(config()).ok(), 90);
+              const auto c = counter<int>("c").bind();
+              const auto g = gauge<int>("g").bind();
+              const auto h = histogram<int>("h").bind();
+              c.add(1);
+              g.set(1);
+              h.record(1);
+              const int fd = open((directory.path() + "/" + stats().segment).c_str(), O_RDWR);
+              const std::uint32_t off = 4, on = 0;
+              // R1 is the second region, 64 KiB in.
+              CHILD_EXPECT(pwrite(fd, &off, 4, 65536 + offsetof(shm::ControlHot, disable_mask)) == 4, 91);
+              c.add(10);
+              g.set(10);
+              h.record(10);
+              counter<int>("c").add(10, {{"k", 1}});
+              CHILD_EXPECT(pwrite(fd, &on, 4, 65536 + offsetof(shm::ControlHot, disable_mask)) == 4, 91);
+              c.add(1);
+            }),
+            0);
   const Segment s = directory.only();
   EXPECT_EQ(s.metric("c")->integer, 2);
   EXPECT_EQ(s.metric("g")->integer, 1);
@@ -706,9 +737,12 @@ TEST(Metrics, AnAgentMaySwitchThemOffWhileTheyRun) {
 TEST(Observables, SayTheirValuesAtATick) {
   const Segment s = recorded([] {
     int calls = 0;
-    const Observation total = observe_counter<std::uint64_t>("total", [&](const Observer<std::uint64_t>& o) {
-      o.observe(100u * static_cast<unsigned>(++calls), {{"k", "v"}});
-    }, {"By", "all of it"});
+    const Observation total =
+        observe_counter<std::uint64_t>("total",
+                                       [&](const Observer<std::uint64_t>& o) {
+                                         o.observe(100u * static_cast<unsigned>(++calls), {{"k", "v"}});
+                                       },
+                                       {"By", "all of it"});
     const Observation depth = observe_up_down_counter<int>("depth", [](const Observer<int>& o) { o.observe(-5); });
     const Observation heat = observe_gauge<double>("heat", [](const auto& o) { o.observe(36.6, {{"where", 1}}); });
     CHILD_EXPECT(total.registered(), 91);
@@ -767,7 +801,9 @@ TEST(Observables, MayEndTheirOwnRegistrationAndTakeTheirStateWithThem) {
     CHILD_EXPECT(tick() == 1, 93);
     CHILD_EXPECT(alive == 0, 94);
     CHILD_EXPECT(tick() == 0 && calls == 1, 95);
-    { const Observation other = observe_gauge<int>("g", [token = Token()](const Observer<int>&) {}); }
+    {
+      const Observation other = observe_gauge<int>("g", [token = Token()](const Observer<int>&) {});
+    }
     CHILD_EXPECT(alive == 0, 96);
   });
 }
@@ -796,23 +832,27 @@ TEST(Observables, DoNotRunAnyMoreOnceTheirRegistrationHasEnded) {
 TEST(Observables, RunOnAThreadOfTheirOwnWhereAskedFor) {
   Directory directory;
   EXPECT_EQ(in_child([] {
-    Config c = config();
-    c.observe_interval_ms = 5;
-    CHILD_EXPECT(init(c).ok(), 90);
-    std::atomic<int> calls{0};
-    const Observation o = observe_counter<int>("calls", [&](const Observer<int>& observer) { observer.observe(++calls); });
-    for (int i = 0; i < 20000 && calls < 3; ++i) usleep(1000);
-    CHILD_EXPECT(calls >= 3, 91);
-    _exit(0);  // a tick after its end would take the value away
-  }), 0);
+              Config c = config();
+              c.observe_interval_ms = 5;
+              CHILD_EXPECT(init(c).ok(), 90);
+              std::atomic<int> calls{0};
+              const Observation o =
+                  observe_counter<int>("calls", [&](const Observer<int>& observer) { observer.observe(++calls); });
+              for (int i = 0; i < 20000 && calls < 3; ++i) usleep(1000);
+              CHILD_EXPECT(calls >= 3, 91);
+              _exit(0);  // a tick after its end would take the value away
+            }),
+            0);
   EXPECT_GE(directory.only().metric("calls")->integer, 2) << "the third may have been under way";
 }
 
 TEST(Observables, OverTheLimitAreSummedUpOnceATick) {
   const Segment s = recorded([] {
-    const Observation o = observe_counter<int>("c", [](const Observer<int>& observer) {
-      for (int i = 0; i < 10; ++i) observer.observe(1 + i, {{"id", i}});
-    }, {"", "", nullptr, 4});
+    const Observation o = observe_counter<int>("c",
+                                               [](const Observer<int>& observer) {
+                                                 for (int i = 0; i < 10; ++i) observer.observe(1 + i, {{"id", i}});
+                                               },
+                                               {"", "", nullptr, 4});
     tick();
     tick();
   });
@@ -823,18 +863,20 @@ TEST(Observables, OverTheLimitAreSummedUpOnceATick) {
 TEST(Observables, RunInAChildToo) {
   Directory directory;
   EXPECT_EQ(in_child([] {
-    CHILD_EXPECT(init(config()).ok(), 90);
-    const Observation o = observe_gauge<int>("pid", [](const Observer<int>& observer) { observer.observe(getpid()); });
-    tick();
-    const pid_t pid = fork();
-    if (pid == 0) {
-      CHILD_EXPECT(tick() == 1, 91);
-      _exit(0);
-    }
-    int status = 0;
-    waitpid(pid, &status, 0);
-    CHILD_EXPECT(status == 0, 92);
-  }), 0);
+              CHILD_EXPECT(init(config()).ok(), 90);
+              const Observation o =
+                  observe_gauge<int>("pid", [](const Observer<int>& observer) { observer.observe(getpid()); });
+              tick();
+              const pid_t pid = fork();
+              if (pid == 0) {
+                CHILD_EXPECT(tick() == 1, 91);
+                _exit(0);
+              }
+              int status = 0;
+              waitpid(pid, &status, 0);
+              CHILD_EXPECT(status == 0, 92);
+            }),
+            0);
   const auto all = directory.segments();
   ASSERT_EQ(all.size(), 2u);
   EXPECT_NE(all[0].metric("pid")->integer, all[1].metric("pid")->integer);

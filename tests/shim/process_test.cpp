@@ -162,7 +162,7 @@ TEST_F(Process, RecordsFromASignalHandlerThatInterruptsItself) {
   const Segment s = after([] {
     static std::atomic<std::uint64_t> handled{0};
     static DetachedSpan shared = start_span("handler's span"_n);
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_handler = [](int) {
       error("handler {}"_n, 1);
       handled.fetch_add(1);
@@ -213,7 +213,7 @@ sigjmp_buf leave;
 
 TEST_F(Process, GoesOnAfterALongjmpOutOfAnyCall) {
   const Segment s = after([] {
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_handler = [](int) { siglongjmp(leave, 1); };
     action.sa_flags = SA_NODEFER;
     sigaction(SIGALRM, &action, nullptr);
@@ -387,12 +387,15 @@ TEST_F(Process, SurvivesACancelledThread) {
   const Segment s = after([] {
     for (int i = 0; i < 20; ++i) {
       pthread_t thread;
-      pthread_create(&thread, nullptr, [](void*) -> void* {
-        for (;;) {
-          debug("spin {}"_n, 1);
-          pthread_testcancel();
-        }
-      }, nullptr);
+      pthread_create(
+          &thread, nullptr,
+          [](void*) -> void* {
+            for (;;) {
+              debug("spin {}"_n, 1);
+              pthread_testcancel();
+            }
+          },
+          nullptr);
       usleep(300);
       pthread_cancel(thread);
       pthread_join(thread, nullptr);
@@ -411,13 +414,15 @@ TEST_F(Process, IsNoPlaceToBeCancelledAt) {
     for (int i = 0; i < 20; ++i) {
       std::atomic<bool> cancelled{false};
       pthread_t thread;
-      pthread_create(&thread, nullptr, [](void* flag) -> void* {
-        while (!static_cast<std::atomic<bool>*>(flag)->load()) {
-        }
-        error("first {}"_n, 1);
-        pthread_testcancel();
-        return nullptr;
-      }, &cancelled);
+      pthread_create(
+          &thread, nullptr,
+          [](void* flag) -> void* {
+            while (!static_cast<std::atomic<bool>*>(flag)->load()) {}
+            error("first {}"_n, 1);
+            pthread_testcancel();
+            return nullptr;
+          },
+          &cancelled);
       pthread_cancel(thread);
       cancelled.store(true);
       pthread_join(thread, nullptr);
@@ -431,15 +436,17 @@ TEST_F(Process, IsInitialisedByAThreadThatWasCancelled) {
   EXPECT_EQ(in_child([] {
               std::atomic<bool> cancelled{false};
               pthread_t thread;
-              pthread_create(&thread, nullptr, [](void* flag) -> void* {
-                while (!static_cast<std::atomic<bool>*>(flag)->load()) {
-                }
-                Config config;
-                config.quiet = true;
-                init(config);
-                pthread_testcancel();
-                return nullptr;
-              }, &cancelled);
+              pthread_create(
+                  &thread, nullptr,
+                  [](void* flag) -> void* {
+                    while (!static_cast<std::atomic<bool>*>(flag)->load()) {}
+                    Config config;
+                    config.quiet = true;
+                    init(config);
+                    pthread_testcancel();
+                    return nullptr;
+                  },
+                  &cancelled);
               pthread_cancel(thread);
               cancelled.store(true);
               void* end = nullptr;
@@ -572,8 +579,7 @@ TEST(NoSegment, OnAFullTmpfsAndOnOneThatFillsLater) {
             0);
   const int fd = open(filler.c_str(), O_CREAT | O_WRONLY, 0600);
   std::vector<char> zero(64 * 1024);
-  while (write(fd, zero.data(), zero.size()) > 0) {
-  }
+  while (write(fd, zero.data(), zero.size()) > 0) {}
   close(fd);
   EXPECT_EQ(in_child([] {
               Config config;

@@ -88,11 +88,15 @@ TEST(Traceparent, IsReadByTheRules) {
       {"version too short", {{"traceparent", "0" + id + "-01"}}, ""},
       {"trace id of zeros", {{"traceparent", "00-00000000000000000000000000000000-1234567890123456-01"}}, ""},
       {"trace id in capitals", {{"traceparent", "00-1234567890123456789012345678901A-1234567890123456-01"}}, ""},
-      {"trace id of other characters", {{"traceparent", "00-.2345678901234567890123456789012-1234567890123456-01"}}, ""},
+      {"trace id of other characters",
+       {{"traceparent", "00-.2345678901234567890123456789012-1234567890123456-01"}},
+       ""},
       {"trace id too long", {{"traceparent", "00-123456789012345678901234567890123-1234567890123456-01"}}, ""},
       {"trace id too short", {{"traceparent", "00-1234567890123456789012345678901-1234567890123456-01"}}, ""},
       {"parent id of zeros", {{"traceparent", "00-12345678901234567890123456789012-0000000000000000-01"}}, ""},
-      {"parent id of other characters", {{"traceparent", "00-12345678901234567890123456789012-123456789012345.-01"}}, ""},
+      {"parent id of other characters",
+       {{"traceparent", "00-12345678901234567890123456789012-123456789012345.-01"}},
+       ""},
       {"parent id too long", {{"traceparent", "00-12345678901234567890123456789012-12345678901234567-01"}}, ""},
       {"parent id too short", {{"traceparent", "00-12345678901234567890123456789012-123456789012345-01"}}, ""},
       {"flags of other characters", {{"traceparent", "00" + id + "-.0"}}, ""},
@@ -147,7 +151,9 @@ TEST(Tracestate, IsReadAndSentByTheRules) {
       {"empty", {""}, ""},
       {"one", {"foo=1"}, "foo=1"},
       {"order is kept", {"foo=1,bar=2"}, "foo=1,bar=2"},
-      {"several headers are joined in order", {"foo=1,bar=2", "rojo=1,congo=2", "baz=3"}, "foo=1,bar=2,rojo=1,congo=2,baz=3"},
+      {"several headers are joined in order",
+       {"foo=1,bar=2", "rojo=1,congo=2", "baz=3"},
+       "foo=1,bar=2,rojo=1,congo=2,baz=3"},
       {"an empty header before", {"", "foo=1"}, "foo=1"},
       {"an empty header behind", {"foo=1", ""}, "foo=1"},
       {"white space and empty members", {" \t foo=1 \t , \t bar=2, ,,\t \tbaz=3\t"}, "foo=1,bar=2,baz=3"},
@@ -182,21 +188,24 @@ TEST(Tracestate, IsReadAndSentByTheRules) {
 }
 
 TEST(Tracestate, IsCarriedOnUpTo512CharactersAndLosesWholeEntriesBeyond) {
-  const std::string small = "s=" + times('s', 100);             // 102
-  const std::string large = "l=" + times('l', 200);             // 202
-  const std::string larger = "m=" + times('m', 256);            // 258
+  const std::string small = "s=" + times('s', 100);              // 102
+  const std::string large = "l=" + times('l', 200);              // 202
+  const std::string larger = "m=" + times('m', 256);             // 258
   const std::string exactly = "x=" + times('x', 512 - 258 - 3);  // with `larger` and the comma 512
   const StateRow rows[] = {
       {"exactly 512", {larger + "," + exactly}, larger + "," + exactly},
       {"one more", {larger + "," + exactly + "x"}, larger},
       {"those over 128 first", {large + "," + larger + "," + small}, large + "," + small},
-      {"all of those over 128", {"a=1," + larger + "," + small + ",t=" + times('t', 100) + ",u=" + times('u', 100) + ",v=" + times('v', 100)},
+      {"all of those over 128",
+       {"a=1," + larger + "," + small + ",t=" + times('t', 100) + ",u=" + times('u', 100) + ",v=" + times('v', 100)},
        "a=1," + small + ",t=" + times('t', 100) + ",u=" + times('u', 100) + ",v=" + times('v', 100)},
       {"then from the right",
-       {small + ",t=" + times('t', 120) + ",u=" + times('u', 120) + ",v=" + times('v', 120) + ",w=" + times('w', 120) + ",y=1"},
+       {small + ",t=" + times('t', 120) + ",u=" + times('u', 120) + ",v=" + times('v', 120) + ",w=" + times('w', 120) +
+        ",y=1"},
        small + ",t=" + times('t', 120) + ",u=" + times('u', 120) + ",v=" + times('v', 120)},
       {"an entry of 128 characters is none of those",
-       {"n=" + times('n', 126) + "," + larger + "," + "o=" + times('o', 126)}, "n=" + times('n', 126) + ",o=" + times('o', 126)},
+       {"n=" + times('n', 126) + "," + larger + "," + "o=" + times('o', 126)},
+       "n=" + times('n', 126) + ",o=" + times('o', 126)},
   };
   for (const StateRow& row : rows) {
     EXPECT_EQ(state_through(row.headers), row.sent) << row.what;
@@ -227,13 +236,14 @@ TEST(OwnMember, IsTheOnlyOneModifiedAndMovesFirst) {
       {"before others", "a=1,b=2", kHalf, false, "ot=th:8,a=1,b=2"},
       {"replaced and moved first", "a=1,ot=th:c,b=2", kHalf, false, "ot=th:8,a=1,b=2"},
       {"unchanged stays where it is", "a=1,ot=th:8,b=2", kHalf, false, "a=1,ot=th:8,b=2"},
-      {"the rest of it is kept", "a=1,ot=rv:01234567890123;th:c;x:y", kHalf, false, "ot=th:8;rv:01234567890123;x:y,a=1"},
+      {"the rest of it is kept", "a=1,ot=rv:01234567890123;th:c;x:y", kHalf, false,
+       "ot=th:8;rv:01234567890123;x:y,a=1"},
       {"erased with its member", "a=1,ot=th:c,b=2", 0, true, "a=1,b=2"},
       {"erased from its member", "a=1,ot=th:c;x:y,b=2", 0, true, "ot=x:y,a=1,b=2"},
       {"nothing to erase", "a=1,ot=x:y", 0, true, "a=1,ot=x:y"},
       {"a 33rd member pushes the last one out", full, kHalf, false, "ot=th:8," + full.substr(0, full.rfind(','))},
-      {"its value stays within 256 characters", "ot=a:" + times('a', 200) + ";b:" + times('b', 40), 0x123456789abcdf, false,
-       "ot=th:123456789abcdf;a:" + times('a', 200)},
+      {"its value stays within 256 characters", "ot=a:" + times('a', 200) + ";b:" + times('b', 40), 0x123456789abcdf,
+       false, "ot=th:123456789abcdf;a:" + times('a', 200)},
       {"another key that begins with it", "ot2=th:c", kHalf, false, "ot=th:8,ot2=th:c"},
   };
   for (const OwnRow& row : rows) {
@@ -251,8 +261,8 @@ TEST(OwnMember, IsReadAsThresholdAndRandomness) {
   EXPECT_EQ(read("a=1,ot=th:c").threshold, 0xc0000000000000u);
   EXPECT_TRUE(read("ot=th:0").has_threshold);
   EXPECT_EQ(read("ot=rv:0123456789abcd;th:fd70a4").randomness, 0x0123456789abcdu);
-  for (const char* bad : {"ot=th:", "ot=th:123456789012345", "ot=th:xyz", "ot=th:C", "ot=rv:123", "ot=rv:012345678901234",
-                          "ot=rv:0123456789abcG", "th=ot:c", "xot=th:c", "ot=p:8;r:62", ""}) {
+  for (const char* bad : {"ot=th:", "ot=th:123456789012345", "ot=th:xyz", "ot=th:C", "ot=rv:123",
+                          "ot=rv:012345678901234", "ot=rv:0123456789abcG", "th=ot:c", "xot=th:c", "ot=p:8;r:62", ""}) {
     EXPECT_FALSE(read(bad).has_threshold || read(bad).has_randomness) << bad;
   }
 }
@@ -267,7 +277,9 @@ struct NamedHeader {
 TEST(Carriers, AreMapsMultimapsArraysAndFunctions) {
   const std::string state = "foo=1,bar=2";
   EXPECT_EQ(state_of(extract(Map{{"Traceparent", kParent}, {"tracestate", state}})), state);
-  EXPECT_EQ(state_of(extract(std::unordered_map<std::string, std::string>{{"traceparent", kParent}, {"TRACESTATE", state}})), state);
+  EXPECT_EQ(
+      state_of(extract(std::unordered_map<std::string, std::string>{{"traceparent", kParent}, {"TRACESTATE", state}})),
+      state);
   EXPECT_EQ(state_of(extract(std::multimap<std::string, std::string>{
                 {"traceparent", kParent}, {"tracestate", "foo=1"}, {"tracestate", "bar=2"}})),
             state);
@@ -276,7 +288,9 @@ TEST(Carriers, AreMapsMultimapsArraysAndFunctions) {
   EXPECT_EQ(state_of(extract(array)), state);
 
   const auto one = carrier([&](std::string_view name) -> std::string_view {
-    return name == "traceparent" ? std::string_view(kParent) : name == "tracestate" ? std::string_view(state) : std::string_view();
+    return name == "traceparent"  ? std::string_view(kParent)
+           : name == "tracestate" ? std::string_view(state)
+                                  : std::string_view();
   });
   EXPECT_EQ(state_of(extract(one)), state);
   const auto many = carrier([&](std::string_view name, const auto& visit) {
@@ -292,9 +306,10 @@ TEST(Carriers, AreMapsMultimapsArraysAndFunctions) {
 
   const Context context = extract(many);
   std::string seen;
-  inject(carrier([](std::string_view) { return std::string_view(); },
-                 [&](std::string_view name, std::string_view value) { (seen += name) += "=" + std::string(value) + ";"; }),
-         context);
+  inject(
+      carrier([](std::string_view) { return std::string_view(); },
+              [&](std::string_view name, std::string_view value) { (seen += name) += "=" + std::string(value) + ";"; }),
+      context);
   EXPECT_EQ(seen, "traceparent=" + kParent + ";tracestate=" + state + ";");
 }
 
@@ -370,7 +385,9 @@ TEST_F(Propagation, GivesAParentsTracestateToItsChildrenWhereverTheyStart) {
       root.end();
       Map out;
       inject(out);
-      CHILD_EXPECT(out["tracestate"] == "vendor=opaque,other=value" && out["traceparent"] == traceparent_of(grandchild.context()), 4);
+      CHILD_EXPECT(out["tracestate"] == "vendor=opaque,other=value" &&
+                       out["traceparent"] == traceparent_of(grandchild.context()),
+                   4);
       detached.emplace(start_span("detached"_n));
     }
     CHILD_EXPECT(!current().valid(), 5);
@@ -431,7 +448,8 @@ TEST_F(Propagation, PassesOnTheTracestateOfASpanThatIsNotSampled) {
 TEST_F(Propagation, RecordsTheTracestateOfALink) {
   const Segment s = after([] {
     const Context with = remote("vendor=1");
-    auto at_start = span("at start"_n, SpanOptions{SpanKind::internal, {}, {{with, {{"k", 1}}}}, {}, Priority::normal, nullptr, {}});
+    auto at_start = span("at start"_n,
+                         SpanOptions{SpanKind::internal, {}, {{with, {{"k", 1}}}}, {}, Priority::normal, nullptr, {}});
     auto later = span("later"_n);
     later.link(with, {{"k", 2}});
     later.link(Context::from_traceparent(kParent));
@@ -510,7 +528,8 @@ TEST_F(Propagation, IsWholeWhenThreadsShareTheTable) {
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([t, &wrong] {
         for (int i = 0; i < 4000; ++i) {
-          const std::string text = "t=" + std::to_string(t * (i % 3)) + ",i=" + std::string(1 + static_cast<std::size_t>(i % 90), 'x') +
+          const std::string text = "t=" + std::to_string(t * (i % 3)) +
+                                   ",i=" + std::string(1 + static_cast<std::size_t>(i % 90), 'x') +
                                    std::to_string(i % 3000);
           const Context context = remote(text.c_str());
           SpanOptions options;
@@ -529,25 +548,26 @@ TEST_F(Propagation, IsWholeWhenThreadsShareTheTable) {
 
 TEST_F(Propagation, KeepsContextsOfTheParentProcessInAForkedChild) {
   EXPECT_EQ(in_child([] {
-    Config config;
-    config.quiet = true;
-    CHILD_EXPECT(init(config).ok(), 90);
-    const Context context = remote("a=1");
-    SpanOptions options;
-    options.parent = context;
-    auto server = span("server"_n, options);
-    const pid_t pid = fork();
-    if (pid == 0) {
-      auto child = span("child"_n, options);
-      if (state_of(child.context()) != "a=1") _exit(1);
-      child.end();
-      _exit(0);
-    }
-    int status = 0;
-    waitpid(pid, &status, 0);
-    CHILD_EXPECT(status == 0, 1);
-    CHILD_EXPECT(state_of(server.context()) == "a=1", 2);
-  }), 0);
+              Config config;
+              config.quiet = true;
+              CHILD_EXPECT(init(config).ok(), 90);
+              const Context context = remote("a=1");
+              SpanOptions options;
+              options.parent = context;
+              auto server = span("server"_n, options);
+              const pid_t pid = fork();
+              if (pid == 0) {
+                auto child = span("child"_n, options);
+                if (state_of(child.context()) != "a=1") _exit(1);
+                child.end();
+                _exit(0);
+              }
+              int status = 0;
+              waitpid(pid, &status, 0);
+              CHILD_EXPECT(status == 0, 1);
+              CHILD_EXPECT(state_of(server.context()) == "a=1", 2);
+            }),
+            0);
 }
 
 // --------------------------------------------------------------------------------------- sampling
@@ -561,62 +581,68 @@ Config by_ratio(double ratio, Sampler sampler = Sampler::parent_based_ratio) {
 
 // otlp rules 1.8 "Sampling direction": ot=th without trailing zeros; children of the trace carry it on.
 TEST_F(Propagation, WritesTheThresholdOfARootSampledByRatio) {
-  const Segment s = after([] {
-    int kept = 0;
-    for (int i = 0; i < 200; ++i) {
-      auto root = span("root"_n);
-      auto child = span("child"_n);
-      Map out;
-      inject(out);
-      CHILD_EXPECT(child.recording() == root.recording(), 1);
-      CHILD_EXPECT(out["tracestate"] == (root.recording() ? "ot=th:8" : ""), 2);
-      std::uint8_t seventh = child.context().trace_id[9];
-      CHILD_EXPECT(root.recording() == (seventh >= 0x80), 3);
-      kept += root.recording() ? 1 : 0;
-    }
-    CHILD_EXPECT(kept > 50 && kept < 150, 4);
-  }, by_ratio(0.5));
+  const Segment s = after(
+      [] {
+        int kept = 0;
+        for (int i = 0; i < 200; ++i) {
+          auto root = span("root"_n);
+          auto child = span("child"_n);
+          Map out;
+          inject(out);
+          CHILD_EXPECT(child.recording() == root.recording(), 1);
+          CHILD_EXPECT(out["tracestate"] == (root.recording() ? "ot=th:8" : ""), 2);
+          std::uint8_t seventh = child.context().trace_id[9];
+          CHILD_EXPECT(root.recording() == (seventh >= 0x80), 3);
+          kept += root.recording() ? 1 : 0;
+        }
+        CHILD_EXPECT(kept > 50 && kept < 150, 4);
+      },
+      by_ratio(0.5));
   ASSERT_GT(s.count("child"), 0u);
   for (const Span& span : s.spans) EXPECT_EQ(span.reserved(shm::kTraceStateKey), "\"ot=th:8\"");
 }
 
 TEST_F(Propagation, UsesExplicitRandomnessInsteadOfTheTraceId) {
-  after([] {
-    const auto keeps = [](const char* state, const char* flags) {
-      SpanOptions options;
-      const Context parent = remote(state, std::string("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-") + flags);
-      options.parent = parent;
-      auto one = span("one"_n, options);
-      return one.recording() ? "kept " + state_of(one.context()) : "left out " + state_of(one.context());
-    };
-    // The trace id's own randomness is 48eb211c80319c: below one half.
-    CHILD_EXPECT(keeps("a=1", "01") == "left out a=1", 1);
-    CHILD_EXPECT(keeps("a=1,ot=rv:80000000000000", "00") == "kept ot=th:8;rv:80000000000000,a=1", 2);
-    CHILD_EXPECT(keeps("a=1,ot=rv:7fffffffffffff", "01") == "left out a=1,ot=rv:7fffffffffffff", 3);
-    CHILD_EXPECT(keeps("ot=rv:7fffffffffffff;th:4", "01") == "left out ot=rv:7fffffffffffff", 4);
-    CHILD_EXPECT(keeps("ot=th:c;rv:ffffffffffffff", "01") == "kept ot=th:8;rv:ffffffffffffff", 5);
-    SpanOptions root;
-    root.parent = Parent::none();
-    root.trace_state = "ot=rv:ffffffffffffff";
-    auto given = span("root"_n, root);
-    CHILD_EXPECT(given.recording() && state_of(given.context()) == "ot=th:8;rv:ffffffffffffff", 6);
-  }, by_ratio(0.5, Sampler::ratio));
+  after(
+      [] {
+        const auto keeps = [](const char* state, const char* flags) {
+          SpanOptions options;
+          const Context parent =
+              remote(state, std::string("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-") + flags);
+          options.parent = parent;
+          auto one = span("one"_n, options);
+          return one.recording() ? "kept " + state_of(one.context()) : "left out " + state_of(one.context());
+        };
+        // The trace id's own randomness is 48eb211c80319c: below one half.
+        CHILD_EXPECT(keeps("a=1", "01") == "left out a=1", 1);
+        CHILD_EXPECT(keeps("a=1,ot=rv:80000000000000", "00") == "kept ot=th:8;rv:80000000000000,a=1", 2);
+        CHILD_EXPECT(keeps("a=1,ot=rv:7fffffffffffff", "01") == "left out a=1,ot=rv:7fffffffffffff", 3);
+        CHILD_EXPECT(keeps("ot=rv:7fffffffffffff;th:4", "01") == "left out ot=rv:7fffffffffffff", 4);
+        CHILD_EXPECT(keeps("ot=th:c;rv:ffffffffffffff", "01") == "kept ot=th:8;rv:ffffffffffffff", 5);
+        SpanOptions root;
+        root.parent = Parent::none();
+        root.trace_state = "ot=rv:ffffffffffffff";
+        auto given = span("root"_n, root);
+        CHILD_EXPECT(given.recording() && state_of(given.context()) == "ot=th:8;rv:ffffffffffffff", 6);
+      },
+      by_ratio(0.5, Sampler::ratio));
 }
 
 TEST_F(Propagation, FollowsTheParentsThresholdUnlessItContradictsItsFlag) {
   after([] {
     const auto state = [](const char* before, const char* flags) {
       SpanOptions options;
-      const Context parent = remote(before, std::string("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-") + flags);
+      const Context parent =
+          remote(before, std::string("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-") + flags);
       options.parent = parent;
       auto one = span("one"_n, options);
       return state_of(one.context());
     };
     CHILD_EXPECT(state("a=1", "03") == "a=1", 1);
-    CHILD_EXPECT(state("a=1,ot=th:4", "03") == "a=1,ot=th:4", 2);                            // 48eb… is above it
-    CHILD_EXPECT(state("a=1,ot=th:8", "03") == "a=1", 3);                                    // and below this one
+    CHILD_EXPECT(state("a=1,ot=th:4", "03") == "a=1,ot=th:4", 2);  // 48eb… is above it
+    CHILD_EXPECT(state("a=1,ot=th:8", "03") == "a=1", 3);          // and below this one
     CHILD_EXPECT(state("a=1,ot=th:8;rv:90000000000000", "03") == "a=1,ot=th:8;rv:90000000000000", 4);
-    CHILD_EXPECT(state("a=1,ot=th:4;x:y", "02") == "ot=x:y,a=1", 5);                         // it would have been kept
+    CHILD_EXPECT(state("a=1,ot=th:4;x:y", "02") == "ot=x:y,a=1", 5);  // it would have been kept
   });
 }
 
@@ -627,7 +653,8 @@ TEST_F(Propagation, WritesNoThresholdWhereEverythingIsKept) {
 
 // --------------------------------------------------------------------------- switches, rules.md 1.7
 
-int with_variables(const std::vector<std::pair<const char*, const char*>>& variables, const std::function<void()>& body) {
+int with_variables(const std::vector<std::pair<const char*, const char*>>& variables,
+                   const std::function<void()>& body) {
   return in_child([&] {
     for (const auto& [name, value] : variables) setenv(name, value, 1);
     body();
@@ -656,61 +683,70 @@ TEST_F(Propagation, FollowsOtelPropagators) {
       {"something-else-of-a-long-name", "baggage tracestate traceparent ", "no propagator known here"},
   };
   for (const SwitchRow& row : rows) {
-    EXPECT_EQ(with_variables({{"OTEL_PROPAGATORS", row.value}}, [&] {
-                Config config;
-                config.quiet = true;
-                const Outcome outcome = init(config);
-                CHILD_EXPECT(outcome.ok(), 1);
-                const std::string_view sentence = outcome.sentence;
-                CHILD_EXPECT(sentence.find(row.warning) != std::string_view::npos, 2);
-                CHILD_EXPECT((sentence.find("OTEL_PROPAGATORS") != std::string_view::npos) == (row.warning[0] != 0), 3);
-                Context context;
-                context.trace_id[0] = context.span_id[0] = 1;
-                Baggage baggage;
-                baggage.set("k", "v");
-                std::map<std::string, std::string, std::greater<>> sent;
-                inject(sent, with_trace_state(context, "a=1"), baggage);
-                std::string names;
-                for (auto at = sent.rbegin(); at != sent.rend(); ++at) names += at->first + " ";
-                CHILD_EXPECT(names == (std::string(row.names) == "baggage tracestate traceparent " ? "baggage traceparent tracestate "
-                                       : std::string(row.names) == "tracestate traceparent "       ? "traceparent tracestate "
-                                                                                                   : row.names), 4);
-                Baggage back;
-                const Context read = extract(Map{{"traceparent", kParent}, {"baggage", "k=v"}}, &back);
-                CHILD_EXPECT(read.valid() == (names.find("traceparent") != std::string::npos), 5);
-                CHILD_EXPECT(back.empty() == (names.find("baggage") == std::string::npos), 6);
-              }),
-              0)
+    EXPECT_EQ(
+        with_variables(
+            {{"OTEL_PROPAGATORS", row.value}},
+            [&] {
+              Config config;
+              config.quiet = true;
+              const Outcome outcome = init(config);
+              CHILD_EXPECT(outcome.ok(), 1);
+              const std::string_view sentence = outcome.sentence;
+              CHILD_EXPECT(sentence.find(row.warning) != std::string_view::npos, 2);
+              CHILD_EXPECT((sentence.find("OTEL_PROPAGATORS") != std::string_view::npos) == (row.warning[0] != 0), 3);
+              Context context;
+              context.trace_id[0] = context.span_id[0] = 1;
+              Baggage baggage;
+              baggage.set("k", "v");
+              std::map<std::string, std::string, std::greater<>> sent;
+              inject(sent, with_trace_state(context, "a=1"), baggage);
+              std::string names;
+              for (auto at = sent.rbegin(); at != sent.rend(); ++at) names += at->first + " ";
+              CHILD_EXPECT(names == (std::string(row.names) == "baggage tracestate traceparent "
+                                         ? "baggage traceparent tracestate "
+                                     : std::string(row.names) == "tracestate traceparent " ? "traceparent tracestate "
+                                                                                           : row.names),
+                           4);
+              Baggage back;
+              const Context read = extract(Map{{"traceparent", kParent}, {"baggage", "k=v"}}, &back);
+              CHILD_EXPECT(read.valid() == (names.find("traceparent") != std::string::npos), 5);
+              CHILD_EXPECT(back.empty() == (names.find("baggage") == std::string::npos), 6);
+            }),
+        0)
         << row.value;
   }
 }
 
 TEST_F(Propagation, StillWorksWhereTheSdkIsDisabled) {
-  EXPECT_EQ(with_variables({{"OTEL_SDK_DISABLED", "true"}, {"OTEL_PROPAGATORS", "tracecontext,baggage"}}, [] {
-              CHILD_EXPECT(init().code == Code::disabled, 1);
-              const auto pass_on = [] {
-                Baggage baggage;
-                const Context context = extract(Map{{"traceparent", kParent}, {"tracestate", "a=1"}, {"baggage", "k=v"}}, &baggage);
-                Activate here(context);
-                ActivateBaggage with(baggage);
-                auto nothing = span("nothing"_n);
-                {
-                  Activate inner(Context::from_traceparent("00-11111111111111111111111111111111-2222222222222222-00"));
-                  CHILD_EXPECT(current().trace_id[0] == 0x11, 2);
-                }
-                Map out;
-                inject(out);
-                CHILD_EXPECT(out == (Map{{"traceparent", kParent}, {"tracestate", "a=1"}, {"baggage", "k=v"}}), 3);
-              };
-              pass_on();
-              std::thread(pass_on).join();
-              CHILD_EXPECT(!current().valid() && current_baggage().empty(), 4);
-              for (int i = 0; i < 3000; ++i) Activate here(Context::from_traceparent(kParent));
+  EXPECT_EQ(
+      with_variables(
+          {{"OTEL_SDK_DISABLED", "true"}, {"OTEL_PROPAGATORS", "tracecontext,baggage"}},
+          [] {
+            CHILD_EXPECT(init().code == Code::disabled, 1);
+            const auto pass_on = [] {
+              Baggage baggage;
+              const Context context =
+                  extract(Map{{"traceparent", kParent}, {"tracestate", "a=1"}, {"baggage", "k=v"}}, &baggage);
+              Activate here(context);
+              ActivateBaggage with(baggage);
+              auto nothing = span("nothing"_n);
+              {
+                Activate inner(Context::from_traceparent("00-11111111111111111111111111111111-2222222222222222-00"));
+                CHILD_EXPECT(current().trace_id[0] == 0x11, 2);
+              }
               Map out;
               inject(out);
-              CHILD_EXPECT(out.empty(), 5);
-            }),
-            0);
+              CHILD_EXPECT(out == (Map{{"traceparent", kParent}, {"tracestate", "a=1"}, {"baggage", "k=v"}}), 3);
+            };
+            pass_on();
+            std::thread(pass_on).join();
+            CHILD_EXPECT(!current().valid() && current_baggage().empty(), 4);
+            for (int i = 0; i < 3000; ++i) Activate here(Context::from_traceparent(kParent));
+            Map out;
+            inject(out);
+            CHILD_EXPECT(out.empty(), 5);
+          }),
+      0);
 }
 
 TEST(Traceparent, OfAnUnknownTraceIsTheSameAfterARoundTrip) {

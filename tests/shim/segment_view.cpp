@@ -48,7 +48,7 @@ class Reader {
   Reader& operator=(const Reader&) = delete;
 
   Segment read() {
-    struct stat s{};
+    struct stat s {};
     if (fd_ < 0 || fstat(fd_, &s) != 0) return fail("cannot be opened");
     const auto page = at(0, shm::kIdentityBytes);
     const auto result = shm::parse_identity(view(page), static_cast<std::uint64_t>(s.st_size));
@@ -124,8 +124,10 @@ class Reader {
       Item item;
       item.raw_key = ref.key;
       item.type = ref.type;
-      if (ref.key == shm::kInlineKey) item.key = std::string(ref.inline_key.text());
-      else if (ref.key >= shm::kFirstStringId) item.key = text(ref.key);
+      if (ref.key == shm::kInlineKey)
+        item.key = std::string(ref.inline_key.text());
+      else if (ref.key >= shm::kFirstStringId)
+        item.key = text(ref.key);
       item.value = value(ref, item);
       out.push_back(item);
     }
@@ -253,7 +255,8 @@ class Reader {
   }
 
   void read_slots(const std::vector<shm::LaneWords>& lanes, const std::vector<std::uint64_t>& heads) {
-    const auto pool = at(g_.region(shm::RegionKind::slot_pool).offset, std::uint64_t{segment_.process.pool_used} * g_.slot_bytes);
+    const auto pool =
+        at(g_.region(shm::RegionKind::slot_pool).offset, std::uint64_t{segment_.process.pool_used} * g_.slot_bytes);
     shm::SlotContext context;
     context.pool = view(pool);
     context.slot_bytes = g_.slot_bytes;
@@ -274,7 +277,8 @@ class Reader {
     for (std::uint32_t lane = 0; lane < g_.ordinary_lanes(); ++lane) {
       if (!lanes[lane].committed) continue;
       const auto slots = at(g_.lane_slots(lane), std::uint64_t{g_.slots_per_lane} * g_.slot_bytes);
-      for (std::uint32_t i = 0; i < g_.slots_per_lane; ++i) judge(view(slots).part(std::size_t{i} * g_.slot_bytes, g_.slot_bytes));
+      for (std::uint32_t i = 0; i < g_.slots_per_lane; ++i)
+        judge(view(slots).part(std::size_t{i} * g_.slot_bytes, g_.slot_bytes));
     }
     for (std::uint32_t i = 0; i < segment_.process.pool_used; ++i) {
       judge(view(pool).part(std::size_t{i} * g_.slot_bytes, g_.slot_bytes));
@@ -320,9 +324,12 @@ class Reader {
       if (d.attributes != 0) m.attributes = items(shm::bytes_of(*strings_.lookup(d.attributes)));
       if (d.start == 0 || d.instrument > i) fail("descriptor " + std::to_string(i) + " is not whole");
       const auto kind = static_cast<shm::MetricKind>(d.kind);
-      if (kind == shm::MetricKind::histogram || kind == shm::MetricKind::exponential_histogram) read_histogram(m);
-      else if (kind == shm::MetricKind::gauge || (d.flags & shm::kMetricObservable) != 0) read_shared_word(m);
-      else read_lane_words(m);
+      if (kind == shm::MetricKind::histogram || kind == shm::MetricKind::exponential_histogram)
+        read_histogram(m);
+      else if (kind == shm::MetricKind::gauge || (d.flags & shm::kMetricObservable) != 0)
+        read_shared_word(m);
+      else
+        read_lane_words(m);
       segment_.metrics.push_back(m);
     }
   }
@@ -446,7 +453,8 @@ const Log* Segment::log(const std::string& body) const {
   return nullptr;
 }
 std::size_t Segment::count(const std::string& name) const {
-  return static_cast<std::size_t>(std::count_if(spans.begin(), spans.end(), [&](const Span& s) { return s.name == name; }));
+  return static_cast<std::size_t>(
+      std::count_if(spans.begin(), spans.end(), [&](const Span& s) { return s.name == name; }));
 }
 std::string Segment::of_resource(const std::string& key) const { return last_of(resource, key); }
 

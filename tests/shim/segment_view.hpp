@@ -20,9 +20,9 @@ struct Item {
   shm::ItemType type = shm::ItemType::empty;
   std::string value;  // true, 42, 2.5, "text", bytes(3), [1, 2], {"a": 1}
   std::vector<Item> inside;
-  std::uint64_t time = 0;               // of an event
+  std::uint64_t time = 0;                // of an event
   std::uint32_t dropped_attributes = 0;  // of an event or link
-  std::string linked_span;              // of a link
+  std::string linked_span;               // of a link
 };
 
 struct Span {
@@ -57,12 +57,12 @@ struct Metric {
   std::string name, unit, description;
   shm::MetricDescriptor descriptor{};
   std::vector<Item> attributes;
-  bool set = false;           // gauges, observables: ever
-  std::int64_t integer = 0;   // value, or a histogram's sum
-  double real = 0;            // the same, of floating point
-  std::uint64_t count = 0;    // histograms, from here on; the zero bucket is in it
+  bool set = false;          // gauges, observables: ever
+  std::int64_t integer = 0;  // value, or a histogram's sum
+  double real = 0;           // the same, of floating point
+  std::uint64_t count = 0;   // histograms, from here on; the zero bucket is in it
   std::uint64_t zero = 0;
-  bool bounded = false;       // has a minimum and a maximum
+  bool bounded = false;  // has a minimum and a maximum
   double least = 0, most = 0;
   std::vector<std::uint64_t> buckets, negative;
   std::vector<double> bounds;
@@ -79,7 +79,7 @@ struct Segment {
   std::vector<std::vector<Item>> scopes;  // by id - 1
   std::vector<std::string> threads;       // THREAD records: "lane:name"
   std::vector<shm::LossRecord> losses;
-  std::uint32_t announced = 0;            // SPAN_START records
+  std::uint32_t announced = 0;  // SPAN_START records
   shm::CounterSums sums;
   shm::ProcessWords process;
   std::uint32_t lanes_in_use = 0;
@@ -115,9 +115,9 @@ class Directory {
 int in_child(const std::function<void()>& body);
 
 // In a child: leaves with `code` unless the condition holds.
-#define CHILD_EXPECT(condition, code) \
-  do {                                \
-    if (!(condition)) _exit(code);    \
+#define CHILD_EXPECT(condition, code)                                                                                  \
+  do {                                                                                                                 \
+    if (!(condition)) _exit(code);                                                                                     \
   } while (false)
 
 }  // namespace tailrace::test

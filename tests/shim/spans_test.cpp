@@ -164,16 +164,18 @@ TEST_F(Spans, EndedOutOfOrderLeaveTheNearestOpenOneCurrent) {
 TEST_F(Spans, PastTheDepthLimitAreRefusedAndCounted) {
   Config config;
   config.depth_limit = 5;
-  const Segment s = after([] {
-    const std::function<void(int)> nest = [&](int depth) {
-      if (depth == 0) return;
-      auto one = span("level"_n);
-      one.set("depth"_n, depth);
-      nest(depth - 1);
-    };
-    nest(8);
-    auto after_it = span("after"_n);
-  }, config);
+  const Segment s = after(
+      [] {
+        const std::function<void(int)> nest = [&](int depth) {
+          if (depth == 0) return;
+          auto one = span("level"_n);
+          one.set("depth"_n, depth);
+          nest(depth - 1);
+        };
+        nest(8);
+        auto after_it = span("after"_n);
+      },
+      config);
   EXPECT_EQ(s.count("level"), 5u);
   EXPECT_EQ(s.count("after"), 1u);
   EXPECT_EQ(s.sums.refused, 3u);
@@ -341,17 +343,19 @@ TEST_F(Spans, BeyondTheirLimitsAreCutAndSayHowMuch) {
   config.span_event_count_limit = 2;
   config.span_link_count_limit = 1;
   config.event_attribute_count_limit = 1;
-  const Segment s = after([] {
-    auto a = span("limited"_n);
-    a.set("a"_n, "12345678");
-    a.set("b"_n, "\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc");
-    a.set("c"_n, Bytes{"1234567", 7});
-    a.set("d"_n, 4);
-    a.set("e"_n, 5);
-    a.set("a"_n, "again!");
-    for (int i = 0; i < 4; ++i) a.event("e"_n, {{"x", 1}, {"y", 2}});
-    for (int i = 0; i < 3; ++i) a.link(a.context());
-  }, config);
+  const Segment s = after(
+      [] {
+        auto a = span("limited"_n);
+        a.set("a"_n, "12345678");
+        a.set("b"_n, "\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc");
+        a.set("c"_n, Bytes{"1234567", 7});
+        a.set("d"_n, 4);
+        a.set("e"_n, 5);
+        a.set("a"_n, "again!");
+        for (int i = 0; i < 4; ++i) a.event("e"_n, {{"x", 1}, {"y", 2}});
+        for (int i = 0; i < 3; ++i) a.link(a.context());
+      },
+      config);
   const Span* a = s.span("limited");
   EXPECT_EQ(a->attribute("a"), "\"again\"") << "a key that is there already is no new attribute";
   EXPECT_EQ(a->attribute("b"), "\"\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\"") << "five characters, not bytes";
@@ -370,19 +374,21 @@ TEST_F(Spans, BeyondTheirLimitsAreCutAndSayHowMuch) {
 TEST_F(Spans, SetOneKeyAsOftenAsTheyLikeAndHaveRoomForOthers) {
   Config config;
   config.attribute_count_limit = 4;
-  const Segment s = after([] {
-    // "b" stands behind what the slot holds: in its chain.
-    auto a = span("again"_n);
-    for (int i = 0; i < 40; ++i) a.set("a", i);
-    a.set("b"_n, std::string(400, 'b'));
-    for (int i = 0; i < 5; ++i) a.set("b"_n, i);
-    a.set("c"_n, 1);
-    for (int i = 0; i < 5; ++i) a.set("a"_n, 100 + i);
-    a.set("d"_n, 1);
-    a.set("e"_n, 1);
-    a.set("f"_n, 1);
-    a.set("c"_n, 2);
-  }, config);
+  const Segment s = after(
+      [] {
+        // "b" stands behind what the slot holds: in its chain.
+        auto a = span("again"_n);
+        for (int i = 0; i < 40; ++i) a.set("a", i);
+        a.set("b"_n, std::string(400, 'b'));
+        for (int i = 0; i < 5; ++i) a.set("b"_n, i);
+        a.set("c"_n, 1);
+        for (int i = 0; i < 5; ++i) a.set("a"_n, 100 + i);
+        a.set("d"_n, 1);
+        a.set("e"_n, 1);
+        a.set("f"_n, 1);
+        a.set("c"_n, 2);
+      },
+      config);
   const Span* a = s.span("again");
   EXPECT_EQ(a->attribute("a"), "104");
   EXPECT_EQ(a->attribute("b"), "4");
@@ -411,14 +417,16 @@ TEST_F(Spans, WithALimitOf0HaveNoneOfIt) {
   config.log_attribute_value_length_limit = 0;
   config.span_event_count_limit = 0;
   config.link_attribute_count_limit = 0;
-  const Segment s = after([] {
-    auto a = span("none"_n);
-    a.set("a"_n, 1);
-    a.set("b"_n, "text");
-    a.event("e"_n);
-    a.link(a.context(), {{"x", 1}});
-    info("log", {{"text", "text"}, {"number", 1}});
-  }, config);
+  const Segment s = after(
+      [] {
+        auto a = span("none"_n);
+        a.set("a"_n, 1);
+        a.set("b"_n, "text");
+        a.event("e"_n);
+        a.link(a.context(), {{"x", 1}});
+        info("log", {{"text", "text"}, {"number", 1}});
+      },
+      config);
   const Span* a = s.span("none");
   EXPECT_EQ(a->attribute("a") + a->attribute("b"), "");
   EXPECT_EQ(a->reserved(shm::kDroppedAttributesKey), "2");
@@ -432,14 +440,16 @@ TEST_F(Spans, WithALimitOf0HaveNoneOfIt) {
 TEST_F(Spans, SayHowManyAttributesOfAnExceptionWereLeftOut) {
   Config config;
   config.event_attribute_count_limit = 20;
-  const Segment s = after([] {
-    auto a = span("a"_n);
-    std::vector<std::string> keys;
-    std::vector<Attribute> attributes;
-    for (int i = 0; i < 30; ++i) keys.push_back("key " + std::to_string(i));
-    for (int i = 0; i < 30; ++i) attributes.push_back({keys[static_cast<std::size_t>(i)], i});
-    a.exception(std::runtime_error("why"), Attributes(attributes.data(), attributes.size()));
-  }, config);
+  const Segment s = after(
+      [] {
+        auto a = span("a"_n);
+        std::vector<std::string> keys;
+        std::vector<Attribute> attributes;
+        for (int i = 0; i < 30; ++i) keys.push_back("key " + std::to_string(i));
+        for (int i = 0; i < 30; ++i) attributes.push_back({keys[static_cast<std::size_t>(i)], i});
+        a.exception(std::runtime_error("why"), Attributes(attributes.data(), attributes.size()));
+      },
+      config);
   const auto events = s.span("a")->of(shm::ItemType::event);
   ASSERT_EQ(events.size(), 1u);
   ASSERT_EQ(events[0].inside.size(), 20u);
@@ -553,9 +563,11 @@ TEST_F(Spans, AreSampledExactlyByTheLowFiftySixBits) {
   Config config;
   config.sampler = Sampler::parent_based_ratio;
   config.sampler_ratio = 0.25;
-  const Segment s = after([] {
-    for (int i = 0; i < 1500; ++i) auto a = span("root"_n);
-  }, config);
+  const Segment s = after(
+      [] {
+        for (int i = 0; i < 1500; ++i) auto a = span("root"_n);
+      },
+      config);
   const std::uint64_t threshold = static_cast<std::uint64_t>(0.75 * 72057594037927936.0);
   EXPECT_GT(s.spans.size(), 250u);
   EXPECT_LT(s.spans.size(), 500u);
@@ -570,15 +582,17 @@ TEST_F(Spans, OfARatioSamplerThatIgnoresParentsAreDecidedByTheTraceId) {
   Config config;
   config.sampler = Sampler::ratio;
   config.sampler_ratio = 0.5;
-  const Segment s = after([] {
-    SpanOptions options;
-    const Context low = Context::from_traceparent("00-0af7651916cd43dd8400000000000001-b7ad6b7169203331-03");
-    options.parent = low;
-    auto dropped = span("sampled parent, low id"_n, options);
-    const Context high = Context::from_traceparent("00-0af7651916cd43dd84ffffffffffff01-b7ad6b7169203331-02");
-    options.parent = high;
-    auto kept = span("unsampled parent, high id"_n, options);
-  }, config);
+  const Segment s = after(
+      [] {
+        SpanOptions options;
+        const Context low = Context::from_traceparent("00-0af7651916cd43dd8400000000000001-b7ad6b7169203331-03");
+        options.parent = low;
+        auto dropped = span("sampled parent, low id"_n, options);
+        const Context high = Context::from_traceparent("00-0af7651916cd43dd84ffffffffffff01-b7ad6b7169203331-02");
+        options.parent = high;
+        auto kept = span("unsampled parent, high id"_n, options);
+      },
+      config);
   EXPECT_EQ(s.spans.size(), 1u);
   EXPECT_EQ(s.count("unsampled parent, high id"), 1u);
 }

@@ -126,7 +126,8 @@ TEST_F(VariablesTest, OtelLogLevelSaysWhatIsSaid) {
     const char* level;
     bool said;
   };
-  for (const Row& row : {Row{"info", true}, Row{"Warn", true}, Row{"error", false}, Row{"none", false}, Row{"OFF", false}}) {
+  for (const Row& row :
+       {Row{"info", true}, Row{"Warn", true}, Row{"error", false}, Row{"none", false}, Row{"OFF", false}}) {
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);
     EXPECT_EQ(in_child([&] {

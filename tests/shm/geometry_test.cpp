@@ -56,8 +56,12 @@ TEST_F(GeometryTest, SoundSegmentIsBelieved) {
 
 TEST_F(GeometryTest, WhatTheShimLaysOutIsBelieved) {
   for (const SegmentShape& shape : {SegmentShape{}, SegmentShape{.lanes = kLanesMax},
-                                    SegmentShape{.lanes = 5, .ring_bytes = 4096, .slack_bytes = 1024,
-                                                 .max_record = 960, .pool_slots = 1, .arena_bytes = 4096}}) {
+                                    SegmentShape{.lanes = 5,
+                                    .ring_bytes = 4096,
+                                    .slack_bytes = 1024,
+                                    .max_record = 960,
+                                    .pool_slots = 1,
+                                    .arena_bytes = 4096}}) {
     std::vector<std::uint8_t> page(kIdentityBytes);
     auto& made = *new (page.data()) Identity{};
     const std::uint64_t size = lay_out(shape, made);
@@ -184,9 +188,9 @@ TEST_F(GeometryTest, TooManyRegionsAreRefused) {
 }
 
 TEST_F(GeometryTest, EveryNeededRegionMustBeThere) {
-  for (const RegionKind kind : {RegionKind::identity, RegionKind::control, RegionKind::process,
-                                RegionKind::lane_heads, RegionKind::lane_tails, RegionKind::strings,
-                                RegionKind::span_slots, RegionKind::lane_data}) {
+  for (const RegionKind kind :
+       {RegionKind::identity, RegionKind::control, RegionKind::process, RegionKind::lane_heads, RegionKind::lane_tails,
+        RegionKind::strings, RegionKind::span_slots, RegionKind::lane_data}) {
     const Region saved = region(kind);
     region(kind) = Region{};
     region(kind).kind = static_cast<std::uint32_t>(kind);
@@ -207,8 +211,8 @@ TEST_F(GeometryTest, EntriesSmallerThanTheirStructureAreRefused) {
 }
 
 TEST_F(GeometryTest, LaneTablesMustHaveOneEntryALane) {
-  for (const RegionKind kind : {RegionKind::lane_heads, RegionKind::lane_tails, RegionKind::lane_data,
-                                RegionKind::span_slots}) {
+  for (const RegionKind kind :
+       {RegionKind::lane_heads, RegionKind::lane_tails, RegionKind::lane_data, RegionKind::span_slots}) {
     const Region saved = region(kind);
     --region(kind).count;
     EXPECT_EQ(parse().problem, GeometryProblem::regions) << static_cast<unsigned>(kind);

@@ -85,8 +85,7 @@ TEST(ItemsTest, ArraysAndMapsHaveAnInside) {
 }
 
 TEST(ItemsTest, EventsAndLinksHaveFieldsAndAnInside) {
-  const ItemRef event =
-      only(Items().event("retry", 123, Items().integer("n", 2), TimeClock::realtime, 4));
+  const ItemRef event = only(Items().event("retry", 123, Items().integer("n", 2), TimeClock::realtime, 4));
   EXPECT_EQ(event.event().time, 123u);
   EXPECT_EQ(event.event().dropped_attributes, 4u);
   EXPECT_EQ(event.event_clock(), TimeClock::realtime);

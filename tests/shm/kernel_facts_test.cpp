@@ -351,8 +351,8 @@ TEST(MachineFactsTest, AddToMemoryLosesNoIncrementOfASignalHandler) {
 #endif
 
 TEST(MemoryFactsTest, WipeOnForkGivesTheChildZeros) {
-  auto* at = static_cast<volatile char*>(
-      ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* at =
+      static_cast<volatile char*>(::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   ASSERT_NE(static_cast<volatile void*>(at), MAP_FAILED);
   ASSERT_EQ(::madvise(const_cast<char*>(at), kSize, MADV_WIPEONFORK), 0) << std::strerror(errno);
   at[5] = 7;
@@ -444,21 +444,23 @@ TEST_F(DirectoryTest, UnnamedFileGetsItsNameWithoutPrivilegesAndInheritsTheGroup
 
 TEST_F(DirectoryTest, AgentMayOpenAndRemoveWhatAnApplicationMade) {
   ASSERT_EQ(make_segment(), 0);
-  EXPECT_EQ(as(kAgent, [this] {
-              if (::open(segment().c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK) < 0) return 1;
-              return ::unlink(segment().c_str()) == 0 ? 0 : 2;
-            }),
+  EXPECT_EQ(as(kAgent,
+               [this] {
+                 if (::open(segment().c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK) < 0) return 1;
+                 return ::unlink(segment().c_str()) == 0 ? 0 : 2;
+               }),
             0);
   EXPECT_NE(::access(segment().c_str(), F_OK), 0);
 }
 
 TEST_F(DirectoryTest, StrangerCanNeitherListNorOpenNorRemove) {
   ASSERT_EQ(make_segment(), 0);
-  EXPECT_EQ(as(kStranger, [this] {
-              if (::opendir(directory.c_str()) != nullptr) return 1;
-              if (::open(segment().c_str(), O_RDONLY) >= 0) return 2;
-              return ::unlink(segment().c_str()) == 0 ? 3 : 0;
-            }),
+  EXPECT_EQ(as(kStranger,
+               [this] {
+                 if (::opendir(directory.c_str()) != nullptr) return 1;
+                 if (::open(segment().c_str(), O_RDONLY) >= 0) return 2;
+                 return ::unlink(segment().c_str()) == 0 ? 3 : 0;
+               }),
             0);
   EXPECT_EQ(::access(segment().c_str(), F_OK), 0);
 }

@@ -28,7 +28,8 @@ class SeriesTableTest : public testing::Test {
     EXPECT_TRUE(result.ok()) << result.sentence;
     geometry_ = result.geometry;
     strings_ = std::make_unique<StringTable>(b_.options().arena_bytes);
-    EXPECT_TRUE(strings_->extend({b_.at(RegionKind::strings), static_cast<std::size_t>(b_.process().strings_len.load())}));
+    EXPECT_TRUE(
+        strings_->extend({b_.at(RegionKind::strings), static_cast<std::size_t>(b_.process().strings_len.load())}));
     table_ = std::make_unique<SeriesTable>(geometry_);
     for (std::uint32_t i = 0; i < table_->limit(b_.process().metrics_count.load()); ++i) {
       table_->add(b_.descriptor(i), *strings_);
@@ -69,13 +70,22 @@ TEST_F(SeriesTableTest, EveryKindIsTakenUpWithItsFields) {
   const std::uint32_t unit = b_.intern("1");
   const std::uint32_t text = b_.intern("how many");
   const std::uint32_t attributes = b_.intern_blob(Items().string("route", "/pay"));
-  b_.series({.name = name_, .flags = kMetricReal, .unit = unit, .description = text, .attributes = attributes,
-             .scope = 3, .start = 77});
+  b_.series({.name = name_,
+             .flags = kMetricReal,
+             .unit = unit,
+             .description = text,
+             .attributes = attributes,
+             .scope = 3,
+             .start = 77});
   b_.series({.name = name_, .kind = MetricKind::up_down_counter, .flags = kMetricObservable});
   b_.series({.name = name_, .kind = MetricKind::gauge});
   b_.series(explicit_histogram({0, 5, 10}));
   b_.series(exponential(20, -8, 3, kMetricNegative));
-  b_.series({.name = name_, .flags = kMetricReal | kMetricOverflow, .unit = unit, .description = text, .scope = 3,
+  b_.series({.name = name_,
+             .flags = kMetricReal | kMetricOverflow,
+             .unit = unit,
+             .description = text,
+             .scope = 3,
              .instrument = 0});
   const SeriesTable& table = read();
   ASSERT_EQ(table.series().size(), 6u) << table.why_skipped();
@@ -114,7 +124,8 @@ TEST_F(SeriesTableTest, WhatMakesNoSenseIsSkippedAndItsNeighboursAreNot) {
   EXPECT_EQ(why_not({.name = name_, .instrument = 0}), "its instrument is not sound");
   EXPECT_EQ(why_not({.name = name_}), "");
   const std::uint32_t good = b_.process().metrics_count.load() - 1;
-  EXPECT_EQ(why_not({.name = name_, .flags = kMetricReal, .instrument = good}), "it does not agree with its instrument");
+  EXPECT_EQ(why_not({.name = name_, .flags = kMetricReal, .instrument = good}),
+            "it does not agree with its instrument");
   EXPECT_EQ(why_not({.name = b_.intern("other"), .instrument = good}), "it does not agree with its instrument");
   EXPECT_EQ(why_not({.name = name_, .instrument = good}), "");
   EXPECT_EQ(why_not({.name = name_, .instrument = good + 3}), "its instrument is not sound") << "it is no first series";

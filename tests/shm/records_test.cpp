@@ -166,12 +166,12 @@ TEST_F(RecordsTest, FlagsSayPriorityAndClocks) {
 class RecordsAcrossTheEndTest : public testing::Test {
  protected:
   RecordsAcrossTheEndTest() {
-    const Blob thread = make_thread(1, "x");       // 32 bytes at 200
-    const Blob log = make_log({.body = 70});       // 48 bytes at 232: 24 of them in the slack
-    const Blob span = make_span({.name = 71});     // 64 bytes at 280 = index 24
+    const Blob thread = make_thread(1, "x");    // 32 bytes at 200
+    const Blob log = make_log({.body = 70});    // 48 bytes at 232: 24 of them in the slack
+    const Blob span = make_span({.name = 71});  // 64 bytes at 280 = index 24
     first = thread;
     first.insert(first.end(), log.begin(), log.end());
-    second.assign(24, 0xEE);                       // skipped
+    second.assign(24, 0xEE);  // skipped
     second.insert(second.end(), span.begin(), span.end());
   }
   Blob first;

@@ -49,8 +49,8 @@ class Model {
         tail_(start),
         announced_head_(start),
         announced_tail_(start) {
-    producer_.attach(memory_.data(), static_cast<Pos>(shape.capacity), static_cast<Pos>(start),
-                     static_cast<Pos>(start), static_cast<Pos>(shape.overrun));
+    producer_.attach(memory_.data(), static_cast<Pos>(shape.capacity), static_cast<Pos>(start), static_cast<Pos>(start),
+                     static_cast<Pos>(shape.overrun));
     consumer_.tail = static_cast<Pos>(start);
     consumer_.last_head = static_cast<Pos>(start);
   }
@@ -91,8 +91,7 @@ class Model {
   std::size_t below(std::size_t n) { return static_cast<std::size_t>(random_() % n); }
 
   std::size_t reserve(std::size_t priority) const {
-    const std::size_t reserves[kPriorities] = {0, shape_.capacity / 16, shape_.capacity / 4,
-                                               shape_.capacity / 2};
+    const std::size_t reserves[kPriorities] = {0, shape_.capacity / 16, shape_.capacity / 4, shape_.capacity / 2};
     return reserves[priority];
   }
 
@@ -149,8 +148,7 @@ class Model {
   // Nothing that was accepted and not given back may have changed, wherever it lies.
   void check_memory() {
     for (const Entry& entry : undrained_) {
-      ASSERT_EQ(std::memcmp(memory_.data() + entry.position % shape_.capacity, entry.bytes.data(),
-                            entry.bytes.size()),
+      ASSERT_EQ(std::memcmp(memory_.data() + entry.position % shape_.capacity, entry.bytes.data(), entry.bytes.size()),
                 0)
           << "record at " << entry.position << " damaged, head " << head_;
     }
@@ -166,11 +164,11 @@ class Model {
                                                   static_cast<Pos>(shape_.slack()));
     ASSERT_LE(runs.first.offset + runs.first.length, shape_.capacity + shape_.slack());
     ASSERT_LE(runs.second.offset + runs.second.length, shape_.capacity);
-    const std::vector<std::uint8_t> first(memory_.begin() + static_cast<std::ptrdiff_t>(runs.first.offset),
-                                          memory_.begin() + static_cast<std::ptrdiff_t>(
-                                                                runs.first.offset + runs.first.length));
-    const std::vector<std::uint8_t> second(
-        memory_.begin(), memory_.begin() + static_cast<std::ptrdiff_t>(runs.second.length));
+    const std::vector<std::uint8_t> first(
+        memory_.begin() + static_cast<std::ptrdiff_t>(runs.first.offset),
+        memory_.begin() + static_cast<std::ptrdiff_t>(runs.first.offset + runs.first.length));
+    const std::vector<std::uint8_t> second(memory_.begin(),
+                                           memory_.begin() + static_cast<std::ptrdiff_t>(runs.second.length));
     RecordCursor cursor({first.data(), first.size()}, {second.data(), second.size()}, runs.to_boundary, tail_,
                         static_cast<std::uint32_t>(shape_.max_record));
     RecordRef record;
@@ -210,8 +208,8 @@ class Model {
   void garbage_head() {
     const Pos lie = static_cast<Pos>(random_());
     const Pos ahead = static_cast<Pos>(lie - consumer_.tail);
-    const bool possible = lie % 8 == 0 && ahead <= shape_.capacity &&
-                          ahead >= static_cast<Pos>(consumer_.last_head - consumer_.tail);
+    const bool possible =
+        lie % 8 == 0 && ahead <= shape_.capacity && ahead >= static_cast<Pos>(consumer_.last_head - consumer_.tail);
     ASSERT_EQ(consumer_.believable(lie, static_cast<Pos>(shape_.capacity)), possible);
     if (!possible) ++refused_heads;
   }
@@ -253,22 +251,12 @@ void run(Shape shape, std::uint64_t steps, std::uint64_t start = 0) {
   }
 }
 
-TEST(RingModelTest, EightBitPositionsInSixtyFourBytesAgreeWithADeque) {
-  run<std::uint8_t>({64, 24, 0}, 600000);
-}
-TEST(RingModelTest, EightBitPositionsAgreeWhenCopiesOverrunByEight) {
-  run<std::uint8_t>({64, 24, 8}, 600000);
-}
+TEST(RingModelTest, EightBitPositionsInSixtyFourBytesAgreeWithADeque) { run<std::uint8_t>({64, 24, 0}, 600000); }
+TEST(RingModelTest, EightBitPositionsAgreeWhenCopiesOverrunByEight) { run<std::uint8_t>({64, 24, 8}, 600000); }
 TEST(RingModelTest, RecordsOfHalfTheRingAgreeWithADeque) { run<std::uint8_t>({64, 32, 0}, 300000); }
-TEST(RingModelTest, SixteenBitPositionsInSixtyFourBytesAgreeWithADeque) {
-  run<std::uint16_t>({64, 24, 8}, 300000);
-}
-TEST(RingModelTest, SixteenBitPositionsInALargerRingAgreeWithADeque) {
-  run<std::uint16_t>({4096, 512, 0}, 300000);
-}
-TEST(RingModelTest, OverrunOfALineInALargerRingAgreesWithADeque) {
-  run<std::uint16_t>({4096, 512, 64}, 300000);
-}
+TEST(RingModelTest, SixteenBitPositionsInSixtyFourBytesAgreeWithADeque) { run<std::uint16_t>({64, 24, 8}, 300000); }
+TEST(RingModelTest, SixteenBitPositionsInALargerRingAgreeWithADeque) { run<std::uint16_t>({4096, 512, 0}, 300000); }
+TEST(RingModelTest, OverrunOfALineInALargerRingAgreesWithADeque) { run<std::uint16_t>({4096, 512, 64}, 300000); }
 TEST(RingModelTest, SixtyFourBitPositionsPassTheirOwnEnd) {
   run<std::uint64_t>({1024, 256, 64}, 300000, ~std::uint64_t{0} - 8191);
 }
@@ -319,8 +307,8 @@ TEST_F(RingProducerTest, TailBeyondHeadBehindItselfOrBetweenWordsIsIgnored) {
   producer.rang_bell();
   fill(512);
   producer.refresh(256);
-  for (const std::uint64_t lie : {std::uint64_t{520}, std::uint64_t{248}, std::uint64_t{260}, ~std::uint64_t{7},
-                                  std::uint64_t{1} << 63}) {
+  for (const std::uint64_t lie :
+       {std::uint64_t{520}, std::uint64_t{248}, std::uint64_t{260}, ~std::uint64_t{7}, std::uint64_t{1} << 63}) {
     producer.refresh(lie);
     EXPECT_EQ(producer.tail, 256u) << lie;
   }

@@ -40,7 +40,9 @@ void run_two_threads(std::uint64_t records, std::chrono::microseconds pause) {
 }
 
 TEST(RingThreadsTest, EveryRecordArrivesOnceInOrder) { run_two_threads(60000, std::chrono::microseconds(0)); }
-TEST(RingThreadsTest, EveryRecordArrivesWhenTheConsumerIsSlow) { run_two_threads(6000, std::chrono::microseconds(200)); }
+TEST(RingThreadsTest, EveryRecordArrivesWhenTheConsumerIsSlow) {
+  run_two_threads(6000, std::chrono::microseconds(200));
+}
 
 }  // namespace
 }  // namespace tailrace::shm::test

@@ -63,20 +63,16 @@ class Items {
     return word(key, ItemType::real, bits);
   }
   Items& string_id(const Key& key, std::uint32_t id) { return word(key, ItemType::string_id, id); }
-  Items& string(const Key& key, std::string_view text) {
-    return add(key, ItemType::string, text.data(), text.size());
-  }
-  Items& bytes(const Key& key, std::string_view raw) {
-    return add(key, ItemType::bytes, raw.data(), raw.size());
-  }
+  Items& string(const Key& key, std::string_view text) { return add(key, ItemType::string, text.data(), text.size()); }
+  Items& bytes(const Key& key, std::string_view raw) { return add(key, ItemType::bytes, raw.data(), raw.size()); }
   Items& array(const Key& key, const Items& elements) {
     return add(key, ItemType::array, elements.blob_.data(), elements.blob_.size());
   }
   Items& map(const Key& key, const Items& pairs) {
     return add(key, ItemType::map, pairs.blob_.data(), pairs.blob_.size());
   }
-  Items& event(const Key& name, std::uint64_t time, const Items& inside = {},
-               TimeClock clock = TimeClock::counter, std::uint32_t dropped_attributes = 0) {
+  Items& event(const Key& name, std::uint64_t time, const Items& inside = {}, TimeClock clock = TimeClock::counter,
+               std::uint32_t dropped_attributes = 0) {
     EventBody body{};
     body.time = time;
     body.dropped_attributes = dropped_attributes;
@@ -92,8 +88,7 @@ class Items {
     return add_body(kNoKey, ItemType::link, body, inside, 0);
   }
   // A type or length that no other function writes.
-  Items& raw(std::uint32_t key, std::uint8_t type, std::uint8_t flags, std::uint16_t length,
-             std::string_view body) {
+  Items& raw(std::uint32_t key, std::uint8_t type, std::uint8_t flags, std::uint16_t length, std::string_view body) {
     const ItemHeader header{key, type, flags, length};
     append(blob_, &header, sizeof header);
     append(blob_, body.data(), body.size());
@@ -106,9 +101,7 @@ class Items {
   std::uint8_t count() const { return static_cast<std::uint8_t>(count_ < 255 ? count_ : 255); }
 
  private:
-  Items& word(const Key& key, ItemType type, std::uint64_t value) {
-    return add(key, type, &value, sizeof value);
-  }
+  Items& word(const Key& key, ItemType type, std::uint64_t value) { return add(key, type, &value, sizeof value); }
   template <class Body>
   Items& add_body(const Key& key, ItemType type, const Body& body, const Items& inside, std::uint8_t flags) {
     Blob whole;
@@ -119,16 +112,14 @@ class Items {
   Items& add(const Key& key, ItemType type, const void* value, std::size_t size, std::uint8_t flags = 0) {
     Blob body;
     if (key.id == kInlineKey) {
-      const InlineKeyBody lengths{static_cast<std::uint16_t>(key.text.size()),
-                                  static_cast<std::uint16_t>(size), 0};
+      const InlineKeyBody lengths{static_cast<std::uint16_t>(key.text.size()), static_cast<std::uint16_t>(size), 0};
       append(body, &lengths, sizeof lengths);
       append(body, key.text.data(), key.text.size());
       body.resize((body.size() + 7) & ~std::size_t{7});
     }
     append(body, value, size);
     assert(body.size() <= 0xFFFF);
-    const ItemHeader header{key.id, static_cast<std::uint8_t>(type), flags,
-                            static_cast<std::uint16_t>(body.size())};
+    const ItemHeader header{key.id, static_cast<std::uint8_t>(type), flags, static_cast<std::uint16_t>(body.size())};
     append(blob_, &header, sizeof header);
     append(blob_, body.data(), body.size());
     blob_.resize((blob_.size() + 7) & ~std::size_t{7});
@@ -247,8 +238,7 @@ inline Blob make_anchor(std::uint64_t counter, std::uint64_t realtime_ns, std::u
   anchor.monotonic_ns = monotonic_ns;
   return make_record(anchor, RecordType::anchor);
 }
-inline Blob make_span_part(const TraceId& trace_id, std::uint64_t span_id, std::uint32_t index,
-                           const Items& items) {
+inline Blob make_span_part(const TraceId& trace_id, std::uint64_t span_id, std::uint32_t index, const Items& items) {
   SpanPartRecord part{};
   std::memcpy(part.trace_id, trace_id.bytes, sizeof part.trace_id);
   part.span_id = span_id;
@@ -386,8 +376,8 @@ class SegmentBuilder {
     const std::uint32_t index = process().metrics_count.load();
     assert(index < options_.series);
     const bool histogram = f.kind == MetricKind::histogram || f.kind == MetricKind::exponential_histogram;
-    const bool in_lanes = (f.kind == MetricKind::counter || f.kind == MetricKind::up_down_counter) &&
-                          (f.flags & kMetricObservable) == 0;
+    const bool in_lanes =
+        (f.kind == MetricKind::counter || f.kind == MetricKind::up_down_counter) && (f.flags & kMetricObservable) == 0;
     const std::uint32_t used = 4 + f.buckets * ((f.flags & kMetricNegative) != 0 ? 2 : 1);
     MetricDescriptor& d = descriptor(index);
     d.name = f.name;
@@ -459,8 +449,7 @@ class SegmentBuilder {
   }
   SpanSlot& pool_slot(std::uint32_t i) { return reinterpret_cast<SpanSlot*>(at(RegionKind::slot_pool))[i]; }
   std::uint8_t* ring(std::uint32_t lane_index) {
-    return at(RegionKind::lane_data) +
-           std::size_t{lane_index} * (options_.ring_bytes + options_.slack_bytes);
+    return at(RegionKind::lane_data) + std::size_t{lane_index} * (options_.ring_bytes + options_.slack_bytes);
   }
   std::uint8_t* at(RegionKind kind) { return memory_ + region(kind).offset; }
   Region& region(RegionKind kind) { return planned_[static_cast<std::size_t>(kind)]; }
@@ -468,8 +457,7 @@ class SegmentBuilder {
   // Counts a lane as taken; put() does it.
   void take_lane(std::uint32_t lane_index) {
     lane(lane_index).committed.store(1);
-    if (lane_index < options_.lanes - options_.shared_lanes &&
-        process().lanes_used.load() <= lane_index) {
+    if (lane_index < options_.lanes - options_.shared_lanes && process().lanes_used.load() <= lane_index) {
       process().lanes_used.store(lane_index + 1);
     }
   }
@@ -582,7 +570,11 @@ inline void fill_with_metrics(SegmentBuilder& b, std::uint16_t scope) {
   const std::uint32_t what = b.intern("how many were answered");
   const std::uint32_t milliseconds = b.intern("ms");
   const auto route = [&b](std::string_view text) { return b.intern_blob(Items().string("http.route", text)); };
-  SeriesFields f{.name = requests, .unit = unit, .description = what, .attributes = route("/pay"), .scope = scope,
+  SeriesFields f{.name = requests,
+                 .unit = unit,
+                 .description = what,
+                 .attributes = route("/pay"),
+                 .scope = scope,
                  .start = 5000001000ull};
   const std::uint32_t first = b.series(f);
   f.attributes = route("/basket");
@@ -595,8 +587,8 @@ inline void fill_with_metrics(SegmentBuilder& b, std::uint16_t scope) {
   b.lane_cell(1, b.descriptor(first).cell) = 7;
   b.lane_cell(b.options().lanes - 1, b.descriptor(second).cell) = 1;
   b.lane_cell(0, b.descriptor(overflow).cell) = 2;
-  const std::uint32_t open = b.series({.name = b.intern("baskets.open"), .kind = MetricKind::up_down_counter,
-                                       .flags = kMetricReal});
+  const std::uint32_t open =
+      b.series({.name = b.intern("baskets.open"), .kind = MetricKind::up_down_counter, .flags = kMetricReal});
   b.lane_cell(0, b.descriptor(open).cell) = bits(1.5);
   b.lane_cell(1, b.descriptor(open).cell) = bits(-4);
   const std::uint32_t heap = b.series({.name = b.intern("heap"), .kind = MetricKind::gauge});
@@ -604,8 +596,8 @@ inline void fill_with_metrics(SegmentBuilder& b, std::uint16_t scope) {
   b.series({.name = b.intern("temperature"), .kind = MetricKind::gauge, .flags = kMetricReal});
   const std::uint32_t faults = b.series({.name = b.intern("page.faults"), .flags = kMetricObservable});
   b.shared_cell(b.descriptor(faults).cell) = 77 ^ kNeverSet;
-  SeriesFields latency{.name = b.intern("latency"), .kind = MetricKind::histogram, .flags = kMetricReal,
-                       .unit = milliseconds};
+  SeriesFields latency{
+      .name = b.intern("latency"), .kind = MetricKind::histogram, .flags = kMetricReal, .unit = milliseconds};
   latency.bounds = b.intern_bounds({0, 5, 10});
   latency.buckets = 4;
   const std::uint64_t at = b.descriptor(b.series(latency)).cell;
@@ -634,8 +626,8 @@ inline void fill_with_metrics(SegmentBuilder& b, std::uint16_t scope) {
   const std::uint32_t seconds = b.series({.name = b.intern("cpu.time"), .flags = kMetricReal, .unit = b.intern("s")});
   b.lane_cell(0, b.descriptor(seconds).cell) = bits(0.25);
   b.lane_cell(b.options().lanes - 1, b.descriptor(seconds).cell) = bits(0.5);
-  const std::uint32_t waiting = b.series({.name = b.intern("waiting"), .kind = MetricKind::up_down_counter,
-                                          .flags = kMetricObservable});
+  const std::uint32_t waiting =
+      b.series({.name = b.intern("waiting"), .kind = MetricKind::up_down_counter, .flags = kMetricObservable});
   b.shared_cell(b.descriptor(waiting).cell) = static_cast<std::uint64_t>(std::int64_t{-3}) ^ kNeverSet;
   SeriesFields lines{.name = b.intern("lines"), .kind = MetricKind::histogram};
   lines.bounds = b.intern_bounds({100});
@@ -660,8 +652,8 @@ inline void fill_with_everything(SegmentBuilder& b) {
                  .integer("process.pid", 4242)
                  .string(kSchemaUrlKey, "https://opentelemetry.io/schemas/1.30.0"));
   b.hints(Items().string("OTEL_BSP_SCHEDULE_DELAY", "2000").string("TAILRACE_QUEUE_BYTES", "1048576"));
-  const std::uint16_t scope = b.scope(
-      Items().string(kNameKey, "checkout.http").string(kVersionKey, "2.0").integer("scope.number", 7));
+  const std::uint16_t scope =
+      b.scope(Items().string(kNameKey, "checkout.http").string(kVersionKey, "2.0").integer("scope.number", 7));
   const std::uint32_t pay = b.intern("pay");
   const std::uint32_t amount = b.intern("amount");
   const std::uint32_t currency = b.intern("currency");
@@ -686,8 +678,14 @@ inline void fill_with_everything(SegmentBuilder& b) {
                          .string("broken", "\xFF\xFE")
                          .array("list", Items().integer(kNoKey, 1).string(kNoKey, "two"))
                          .map("tree", Items().map("leaf", Items().integer("n", -1)))));
-  b.put(0, make_span({.name = pay, .span_id = 0x22, .parent_id = 0x21, .start = 5000002100ull,
-                      .end = 5000002900ull, .kind = 3, .status = 2, .scope = scope},
+  b.put(0, make_span({.name = pay,
+                      .span_id = 0x22,
+                      .parent_id = 0x21,
+                      .start = 5000002100ull,
+                      .end = 5000002900ull,
+                      .kind = 3,
+                      .status = 2,
+                      .scope = scope},
                      Items()
                          .event(retry, 5000002500ull, Items().integer("attempt", 2))
                          .event("inline name", 1700000000000002600ull, {}, TimeClock::realtime, 3)
@@ -698,14 +696,22 @@ inline void fill_with_everything(SegmentBuilder& b) {
                          .integer(kDroppedAttributesKey, 4)));
   b.put(0, make_span_start({.name = pay, .span_id = 0x23, .start = 5000004000ull}));
   b.put(0, make_span_part(trace, 0x24, 0, Items().string("part", "one")));
-  b.put(0, make_span({.name = pay, .span_id = 0x24, .start = 5000004000ull, .end = 5000005000ull,
+  b.put(0, make_span({.name = pay,
+                      .span_id = 0x24,
+                      .start = 5000004000ull,
+                      .end = 5000005000ull,
                       .flags = static_cast<std::uint8_t>(flags_of(Priority::normal) | kFlagHasParts)},
                      Items().integer(kPartCountKey, 1)));
-  b.put(0, make_log({.body = paid, .time = 5000002200ull, .severity = 9,
-                     .tflags = static_cast<std::uint8_t>(kTemplate | kSampled), .scope = scope,
-                     .trace_id = trace, .span_id = 0x21},
+  b.put(0, make_log({.body = paid,
+                     .time = 5000002200ull,
+                     .severity = 9,
+                     .tflags = static_cast<std::uint8_t>(kTemplate | kSampled),
+                     .scope = scope,
+                     .trace_id = trace,
+                     .span_id = 0x21},
                     Items().integer(kArgumentKey, 42).string(kArgumentKey, "EUR").string("k", "v")));
-  b.put(0, make_log({.time = 1700000000000003000ull, .severity = 17,
+  b.put(0, make_log({.time = 1700000000000003000ull,
+                     .severity = 17,
                      .flags = flags_of(Priority::critical, TimeClock::realtime)},
                     Items()
                         .map(kBodyKey, Items().string("code", "E42"))
@@ -713,7 +719,10 @@ inline void fill_with_everything(SegmentBuilder& b) {
                         .string(kEventNameKey, "payment.failed")
                         .integer(kObservedTimeKey, 1700000000000003100ll)));
   b.put(0, make_loss(5000002000ull, 5000002300ull, 5, 9));
-  b.put(0, make_span({.name = pay, .span_id = 0x25, .parent_id = 0x77, .start = 5000004100ull,
+  b.put(0, make_span({.name = pay,
+                      .span_id = 0x25,
+                      .parent_id = 0x77,
+                      .start = 5000004100ull,
                       .end = 1700000000000004200ull,
                       .tflags = kSampled | kRandom | kRemoteKnown | kRemote | kStarted,
                       .flags = static_cast<std::uint8_t>(
@@ -742,16 +751,15 @@ inline void fill_with_everything(SegmentBuilder& b) {
   b.take_lane(2);
   b.put(b.options().lanes - 1, make_log({.body = pay, .time = 5000007000ull}));
 
-  b.open_slot(b.slot(0, 0), make_span({.name = pay, .span_id = 0x41, .start = 5000008000ull, .end = 0},
-                                      Items().integer(amount, 1)),
+  b.open_slot(b.slot(0, 0),
+              make_span({.name = pay, .span_id = 0x41, .start = 5000008000ull, .end = 0}, Items().integer(amount, 1)),
               1);
   b.more_slot(0, Items().string("more", "chained"), 2);
   b.more_slot(1, Items().string("more", "twice"));
   b.ending_slot(b.slot(0, 1), make_span({.name = pay, .span_id = 0x42, .start = 1, .end = 2}), 0,
                 b.lane(0).head.load());
-  b.ending_slot(b.slot(1, 0),
-                make_span({.name = pay, .span_id = 0x43, .start = 5000008000ull, .end = 5000009000ull}), 1,
-                b.lane(1).head.load() + 64);
+  b.ending_slot(b.slot(1, 0), make_span({.name = pay, .span_id = 0x43, .start = 5000008000ull, .end = 5000009000ull}),
+                1, b.lane(1).head.load() + 64);
   b.open_slot(b.pool_slot(2), make_span({.name = 0, .span_id = 0x44, .start = 5000008500ull, .end = 0},
                                         Items().string(kNameKey, "in the pool")));
   b.use_pool(2);

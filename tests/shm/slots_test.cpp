@@ -130,9 +130,7 @@ TEST_F(SlotsTest, DraftOfAnotherTypeIsBroken) {
   slot().bytes[4] = static_cast<std::uint8_t>(RecordType::log);
   EXPECT_EQ(read().verdict, SlotVerdict::broken);
 }
-TEST_F(SlotsTest, ShortCopyIsBroken) {
-  EXPECT_EQ(read_slot({}, SlotContext{}).verdict, SlotVerdict::broken);
-}
+TEST_F(SlotsTest, ShortCopyIsBroken) { EXPECT_EQ(read_slot({}, SlotContext{}).verdict, SlotVerdict::broken); }
 
 TEST_F(SlotsTest, DraftMayFillTheWholeSlot) {
   Items items;
@@ -209,8 +207,7 @@ TEST_F(SlotsTest, EndlessChainEnds) {
   large.open_slot(large.slot(0, 0), span(), 1);
   const SlotContext context{
       {large.at(RegionKind::slot_pool), options.pool_slots * kSlotBytes}, kSlotBytes, heads.data(), 4};
-  const SlotSpan found =
-      read_slot({reinterpret_cast<const std::uint8_t*>(&large.slot(0, 0)), kSlotBytes}, context);
+  const SlotSpan found = read_slot({reinterpret_cast<const std::uint8_t*>(&large.slot(0, 0)), kSlotBytes}, context);
   EXPECT_TRUE(found.chain_broken);
   EXPECT_EQ(count(found), static_cast<int>(kChainMax));
 }

@@ -39,9 +39,7 @@ constexpr std::uint64_t mix(std::uint64_t n) {
 }
 
 // Whole records of 24 to 512 bytes: header, number, then words that follow from both.
-constexpr std::size_t stream_size(std::uint64_t n) {
-  return 24 + 8 * (mix(n) % ((kStreamMaxRecord - 24) / 8 + 1));
-}
+constexpr std::size_t stream_size(std::uint64_t n) { return 24 + 8 * (mix(n) % ((kStreamMaxRecord - 24) / 8 + 1)); }
 constexpr std::uint64_t stream_word(std::uint64_t n, std::size_t i) { return mix(n * 64 + i); }
 
 class StreamWriter {

@@ -44,7 +44,8 @@
 
 #if defined(TAILRACE_DISABLED)
 #define TAILRACE_FUNCTION static inline
-#define TAILRACE_OTHERWISE(body) { body }
+#define TAILRACE_OTHERWISE(body)                                                                                       \
+  { body }
 #if defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -184,7 +185,7 @@ typedef struct tailrace_config_t {
   tailrace_text_t service; /* default: unknown_service:<executable> */
   tailrace_text_t service_version;
   tailrace_text_t service_namespace;
-  tailrace_text_t directory; /* of the segments; default: /run/tailrace, /dev/shm/tailrace, … */
+  tailrace_text_t directory;            /* of the segments; default: /run/tailrace, /dev/shm/tailrace, … */
   const tailrace_attribute_t* resource; /* further attributes of the resource */
   size_t resource_count;
   uint32_t attribute_count_limit;
@@ -197,9 +198,9 @@ typedef struct tailrace_config_t {
   uint32_t span_link_count_limit;
   uint32_t event_attribute_count_limit;
   uint32_t link_attribute_count_limit;
-  uint32_t depth_limit; /* spans open inside each other on one thread; at most 128 */
-  uint32_t lanes;       /* threads with a lane of their own */
-  uint32_t ring_bytes;  /* of each lane; a power of two */
+  uint32_t depth_limit;         /* spans open inside each other on one thread; at most 128 */
+  uint32_t lanes;               /* threads with a lane of their own */
+  uint32_t ring_bytes;          /* of each lane; a power of two */
   uint32_t observe_interval_ms; /* a thread of its own runs observables so often; 0: call tailrace_process_tick() */
 } tailrace_config_t;
 
@@ -212,28 +213,28 @@ typedef struct tailrace_outcome_t {
 TAILRACE_FUNCTION bool tailrace_config_init(tailrace_config_t* config, size_t size)
     TAILRACE_OTHERWISE(memset(config, 0, size); return true;)
 
-/* Once, by whoever comes first. Null config: the defaults and the environment. Null outcome: not wanted; a failure is
- * said once on standard error, too, and the process goes on without telemetry. Returns the outcome's code. */
-TAILRACE_FUNCTION uint32_t tailrace_process_init(const tailrace_config_t* config, tailrace_outcome_t* outcome)
-    TAILRACE_OTHERWISE(if (outcome != NULL) {
-      memset(outcome, 0, sizeof *outcome);
-      outcome->code = TAILRACE_IS_DISABLED;
-    } return TAILRACE_IS_DISABLED;)
+    /* Once, by whoever comes first. Null config: the defaults and the environment. Null outcome: not wanted; a failure
+     * is said once on standard error, too, and the process goes on without telemetry. Returns the outcome's code. */
+    TAILRACE_FUNCTION uint32_t tailrace_process_init(const tailrace_config_t* config, tailrace_outcome_t* outcome)
+        TAILRACE_OTHERWISE(if (outcome != NULL) {
+          memset(outcome, 0, sizeof *outcome);
+          outcome->code = TAILRACE_IS_DISABLED;
+        } return TAILRACE_IS_DISABLED;)
 
-/* Indices: 0 spans, 1 logs, 2 other; priorities from critical to background. */
-typedef struct tailrace_stats_t {
+    /* Indices: 0 spans, 1 logs, 2 other; priorities from critical to background. */
+    typedef struct tailrace_stats_t {
   uint32_t size;
   uint32_t mode; /* tailrace_code_t of init */
   uint64_t written[3];
   uint64_t dropped[3][4];
   uint64_t unlaned_dropped[3][4]; /* had no lane; not in `dropped` */
   uint64_t not_sampled;
-  uint64_t refused;     /* spans past the depth limit */
-  uint64_t cut;         /* values shortened, items left out by a limit */
-  uint64_t before_init; /* calls */
-  uint64_t unrecorded;  /* calls in a process that has no segment */
-  uint64_t bad_input;   /* calls of this header with wrong arguments */
-  uint64_t series;      /* of metrics: attribute sets of all instruments */
+  uint64_t refused;            /* spans past the depth limit */
+  uint64_t cut;                /* values shortened, items left out by a limit */
+  uint64_t before_init;        /* calls */
+  uint64_t unrecorded;         /* calls in a process that has no segment */
+  uint64_t bad_input;          /* calls of this header with wrong arguments */
+  uint64_t series;             /* of metrics: attribute sets of all instruments */
   uint64_t metrics_unrecorded; /* calls that found no series: name in use otherwise, no room */
   uint64_t metrics_invalid;    /* NaN, infinite, negative where that cannot be: not recorded */
   uint64_t metrics_clamped;    /* beyond a histogram's range: in its last bucket */
@@ -250,44 +251,45 @@ typedef struct tailrace_stats_t {
 TAILRACE_FUNCTION bool tailrace_process_stats(tailrace_stats_t* stats)
     TAILRACE_OTHERWISE(const uint32_t size = stats->size; memset(stats, 0, size); stats->size = size; return true;)
 
-/* Takes a lane for this thread now rather than at its first record, and names it in telemetry if the name is not
- * empty. False also if there is no lane to be had. */
-TAILRACE_FUNCTION bool tailrace_thread_attach(const char* name, size_t length) TAILRACE_OTHERWISE(return false;)
+    /* Takes a lane for this thread now rather than at its first record, and names it in telemetry if the name is not
+     * empty. False also if there is no lane to be had. */
+    TAILRACE_FUNCTION bool tailrace_thread_attach(const char* name, size_t length) TAILRACE_OTHERWISE(return false;)
 
-/* Interns a text for the life of the process and of its children: once for each name, outside the hot path; before
- * init, too. The handle's text is the library's own copy. Where the table of strings is full the handle is the plain
- * text, id 0, and leads to the caller's bytes. */
-TAILRACE_FUNCTION tailrace_name_t tailrace_name_intern(const char* text, size_t length)
-    TAILRACE_OTHERWISE(tailrace_name_t name; name.text = text; name.length = (uint32_t)length; name.id = 0; return name;)
+    /* Interns a text for the life of the process and of its children: once for each name, outside the hot path; before
+     * init, too. The handle's text is the library's own copy. Where the table of strings is full the handle is the
+     * plain text, id 0, and leads to the caller's bytes. */
+    TAILRACE_FUNCTION tailrace_name_t tailrace_name_intern(const char* text, size_t length)
+        TAILRACE_OTHERWISE(tailrace_name_t name; name.text = text; name.length = (uint32_t)length; name.id = 0;
+                           return name;)
 
-/* The instrumentation scope of this content: who makes the records. Two with the same content are the same. 0 where
- * the arguments are wrong or the table is full. */
-TAILRACE_FUNCTION tailrace_scope_t tailrace_scope_get(tailrace_text_t name, tailrace_text_t version,
-                                                      tailrace_text_t schema_url,
-                                                      const tailrace_attribute_t* attributes, size_t count)
-    TAILRACE_OTHERWISE(return 0;)
+    /* The instrumentation scope of this content: who makes the records. Two with the same content are the same. 0 where
+     * the arguments are wrong or the table is full. */
+    TAILRACE_FUNCTION tailrace_scope_t
+    tailrace_scope_get(tailrace_text_t name, tailrace_text_t version, tailrace_text_t schema_url,
+                       const tailrace_attribute_t* attributes, size_t count) TAILRACE_OTHERWISE(return 0;)
 
-/* Now, by the fastest clock that is right here. */
-TAILRACE_FUNCTION tailrace_time_t tailrace_time_now(void)
-    TAILRACE_OTHERWISE(tailrace_time_t time; memset(&time, 0, sizeof time); return time;)
+    /* Now, by the fastest clock that is right here. */
+    TAILRACE_FUNCTION tailrace_time_t tailrace_time_now(void)
+        TAILRACE_OTHERWISE(tailrace_time_t time; memset(&time, 0, sizeof time); return time;)
 
-/* ---- Contexts ------------------------------------------------------------------------------------------------ */
+    /* ---- Contexts ------------------------------------------------------------------------------------------------ */
 
-/* The context of the innermost span that is open on this thread, or activated; else all zero, and false. */
-TAILRACE_FUNCTION bool tailrace_context_current(tailrace_context_t* out)
-    TAILRACE_OTHERWISE(memset(out, 0, sizeof *out); return false;)
+    /* The context of the innermost span that is open on this thread, or activated; else all zero, and false. */
+    TAILRACE_FUNCTION bool tailrace_context_current(tailrace_context_t* out)
+        TAILRACE_OTHERWISE(memset(out, 0, sizeof *out); return false;)
 
-/* Makes a context current on this thread until it is deactivated, in the order of a stack. Returns what to pass to
- * tailrace_context_deactivate() on the same thread; 0: past the depth limit, nothing was made current. */
-TAILRACE_FUNCTION uint64_t tailrace_context_activate(const tailrace_context_t* context) TAILRACE_OTHERWISE(return 0;)
-TAILRACE_FUNCTION void tailrace_context_deactivate(uint64_t activation) TAILRACE_OTHERWISE((void)0;)
+    /* Makes a context current on this thread until it is deactivated, in the order of a stack. Returns what to pass to
+     * tailrace_context_deactivate() on the same thread; 0: past the depth limit, nothing was made current. */
+    TAILRACE_FUNCTION uint64_t tailrace_context_activate(const tailrace_context_t* context)
+        TAILRACE_OTHERWISE(return 0;) TAILRACE_FUNCTION void tailrace_context_deactivate(uint64_t activation)
+            TAILRACE_OTHERWISE((void)0;)
 
-/* ---- Spans --------------------------------------------------------------------------------------------------- */
+    /* ---- Spans --------------------------------------------------------------------------------------------------- */
 
-/* A span's handle: the caller's memory, made by a begin. Its content is the library's. It may be moved in memory; one
- * copy of it is used. One thread at a time uses it. It needs no freeing, but a span that is never finished stays
- * open. All zero is a span that does nothing. */
-typedef struct tailrace_span_t {
+    /* A span's handle: the caller's memory, made by a begin. Its content is the library's. It may be moved in memory;
+     * one copy of it is used. One thread at a time uses it. It needs no freeing, but a span that is never finished
+     * stays open. All zero is a span that does nothing. */
+    typedef struct tailrace_span_t {
   uint64_t state[5];
   uint64_t ids[4];
   uint64_t tag;
@@ -362,55 +364,55 @@ TAILRACE_FUNCTION bool tailrace_span_begin(tailrace_span_t* span, tailrace_name_
                                            const tailrace_span_options_t* options)
     TAILRACE_OTHERWISE(memset(span, 0, sizeof *span); return true;)
 
-/* Starts a span that is never current and may be used and finished on any thread, one after another. */
-TAILRACE_FUNCTION bool tailrace_span_begin_detached(tailrace_span_t* span, tailrace_name_t name,
-                                                    const tailrace_span_options_t* options)
-    TAILRACE_OTHERWISE(memset(span, 0, sizeof *span); return true;)
+    /* Starts a span that is never current and may be used and finished on any thread, one after another. */
+    TAILRACE_FUNCTION bool tailrace_span_begin_detached(tailrace_span_t* span, tailrace_name_t name,
+                                                        const tailrace_span_options_t* options)
+        TAILRACE_OTHERWISE(memset(span, 0, sizeof *span); return true;)
 
-/* True while what is set will be kept. Compute expensive values only then. */
-TAILRACE_FUNCTION bool tailrace_span_recording(const tailrace_span_t* span) TAILRACE_OTHERWISE(return false;)
+    /* True while what is set will be kept. Compute expensive values only then. */
+    TAILRACE_FUNCTION bool tailrace_span_recording(const tailrace_span_t* span) TAILRACE_OTHERWISE(return false;)
 
-/* All zero for a span that is finished or does nothing; else what a child or a request that it sends needs. */
-TAILRACE_FUNCTION bool tailrace_span_get_context(const tailrace_span_t* span, tailrace_context_t* out)
-    TAILRACE_OTHERWISE(memset(out, 0, sizeof *out); return true;)
+    /* All zero for a span that is finished or does nothing; else what a child or a request that it sends needs. */
+    TAILRACE_FUNCTION bool tailrace_span_get_context(const tailrace_span_t* span, tailrace_context_t* out)
+        TAILRACE_OTHERWISE(memset(out, 0, sizeof *out); return true;)
 
-/* Attributes. Of a finished span: nothing happens. */
-TAILRACE_FUNCTION bool tailrace_span_set_bool(tailrace_span_t* span, tailrace_name_t key, bool value)
-    TAILRACE_OTHERWISE(return true;)
-TAILRACE_FUNCTION bool tailrace_span_set_int(tailrace_span_t* span, tailrace_name_t key, int64_t value)
-    TAILRACE_OTHERWISE(return true;)
-TAILRACE_FUNCTION bool tailrace_span_set_double(tailrace_span_t* span, tailrace_name_t key, double value)
-    TAILRACE_OTHERWISE(return true;)
-TAILRACE_FUNCTION bool tailrace_span_set_string(tailrace_span_t* span, tailrace_name_t key, const char* text,
-                                                size_t length) TAILRACE_OTHERWISE(return true;)
-TAILRACE_FUNCTION bool tailrace_span_set_value(tailrace_span_t* span, tailrace_name_t key,
-                                               const tailrace_value_t* value) TAILRACE_OTHERWISE(return true;)
-TAILRACE_FUNCTION bool tailrace_span_set_attributes(tailrace_span_t* span, const tailrace_attribute_t* attributes,
-                                                    size_t count) TAILRACE_OTHERWISE(return true;)
+    /* Attributes. Of a finished span: nothing happens. */
+    TAILRACE_FUNCTION bool tailrace_span_set_bool(tailrace_span_t* span, tailrace_name_t key, bool value)
+        TAILRACE_OTHERWISE(return true;) TAILRACE_FUNCTION
+    bool tailrace_span_set_int(tailrace_span_t* span, tailrace_name_t key, int64_t value)
+        TAILRACE_OTHERWISE(return true;) TAILRACE_FUNCTION
+    bool tailrace_span_set_double(tailrace_span_t* span, tailrace_name_t key, double value)
+        TAILRACE_OTHERWISE(return true;) TAILRACE_FUNCTION
+    bool tailrace_span_set_string(tailrace_span_t* span, tailrace_name_t key, const char* text, size_t length)
+        TAILRACE_OTHERWISE(return true;) TAILRACE_FUNCTION
+    bool tailrace_span_set_value(tailrace_span_t* span, tailrace_name_t key, const tailrace_value_t* value)
+        TAILRACE_OTHERWISE(return true;) TAILRACE_FUNCTION
+    bool tailrace_span_set_attributes(tailrace_span_t* span, const tailrace_attribute_t* attributes, size_t count)
+        TAILRACE_OTHERWISE(return true;)
 
-TAILRACE_FUNCTION bool tailrace_span_add_event(tailrace_span_t* span, tailrace_name_t name,
-                                               const tailrace_attribute_t* attributes, size_t count,
-                                               tailrace_time_t time) TAILRACE_OTHERWISE(return true;)
-TAILRACE_FUNCTION bool tailrace_span_add_link(tailrace_span_t* span, const tailrace_context_t* context,
-                                              const tailrace_attribute_t* attributes, size_t count)
-    TAILRACE_OTHERWISE(return true;)
-/* The event that the conventions ask for, with further attributes. A text that is empty is left out. The status stays
- * yours to set. */
-TAILRACE_FUNCTION bool tailrace_span_add_exception(tailrace_span_t* span, tailrace_text_t type, tailrace_text_t message,
-                                                   tailrace_text_t stacktrace, const tailrace_attribute_t* attributes,
-                                                   size_t count) TAILRACE_OTHERWISE(return true;)
-/* A message belongs to TAILRACE_STATUS_ERROR alone. */
-TAILRACE_FUNCTION bool tailrace_span_set_status(tailrace_span_t* span, uint32_t status, const char* message,
-                                                size_t length) TAILRACE_OTHERWISE(return true;)
-TAILRACE_FUNCTION bool tailrace_span_update_name(tailrace_span_t* span, tailrace_name_t name)
-    TAILRACE_OTHERWISE(return true;)
+            TAILRACE_FUNCTION
+    bool tailrace_span_add_event(tailrace_span_t* span, tailrace_name_t name, const tailrace_attribute_t* attributes,
+                                 size_t count, tailrace_time_t time) TAILRACE_OTHERWISE(return true;) TAILRACE_FUNCTION
+    bool tailrace_span_add_link(tailrace_span_t* span, const tailrace_context_t* context,
+                                const tailrace_attribute_t* attributes, size_t count) TAILRACE_OTHERWISE(return true;)
+    /* The event that the conventions ask for, with further attributes. A text that is empty is left out. The status
+     * stays yours to set. */
+    TAILRACE_FUNCTION
+    bool tailrace_span_add_exception(tailrace_span_t* span, tailrace_text_t type, tailrace_text_t message,
+                                     tailrace_text_t stacktrace, const tailrace_attribute_t* attributes, size_t count)
+        TAILRACE_OTHERWISE(return true;)
+    /* A message belongs to TAILRACE_STATUS_ERROR alone. */
+    TAILRACE_FUNCTION
+    bool tailrace_span_set_status(tailrace_span_t* span, uint32_t status, const char* message, size_t length)
+        TAILRACE_OTHERWISE(return true;) TAILRACE_FUNCTION
+    bool tailrace_span_update_name(tailrace_span_t* span, tailrace_name_t name) TAILRACE_OTHERWISE(return true;)
 
-/* Ends it now, or says when it ended. A second end does nothing. */
-TAILRACE_FUNCTION bool tailrace_span_finish(tailrace_span_t* span) TAILRACE_OTHERWISE(return true;)
-TAILRACE_FUNCTION bool tailrace_span_finish_at(tailrace_span_t* span, tailrace_time_t end)
-    TAILRACE_OTHERWISE(return true;)
+    /* Ends it now, or says when it ended. A second end does nothing. */
+    TAILRACE_FUNCTION bool tailrace_span_finish(tailrace_span_t* span)
+        TAILRACE_OTHERWISE(return true;) TAILRACE_FUNCTION
+    bool tailrace_span_finish_at(tailrace_span_t* span, tailrace_time_t end) TAILRACE_OTHERWISE(return true;)
 
-typedef struct tailrace_finished_options_t {
+        typedef struct tailrace_finished_options_t {
   uint32_t size;
   uint8_t kind;        /* tailrace_kind_t */
   uint8_t priority;    /* tailrace_priority_t */
@@ -444,28 +446,29 @@ TAILRACE_FUNCTION bool tailrace_span_record(tailrace_name_t name, tailrace_time_
       memset(options->context, 0, sizeof *options->context);
     } return true;)
 
-/* ---- Logs ---------------------------------------------------------------------------------------------------- */
+    /* ---- Logs ---------------------------------------------------------------------------------------------------- */
 
-/* OTLP's severity numbers, 1 to 24; those between are legal too. */
-typedef enum tailrace_severity_t {
-  TAILRACE_TRACE = 1,
-  TAILRACE_DEBUG = 5,
-  TAILRACE_INFO = 9,
-  TAILRACE_WARN = 13,
-  TAILRACE_ERROR = 17,
-  TAILRACE_FATAL = 21
-} tailrace_severity_t;
+    /* OTLP's severity numbers, 1 to 24; those between are legal too. */
+    typedef enum tailrace_severity_t {
+      TAILRACE_TRACE = 1,
+      TAILRACE_DEBUG = 5,
+      TAILRACE_INFO = 9,
+      TAILRACE_WARN = 13,
+      TAILRACE_ERROR = 17,
+      TAILRACE_FATAL = 21
+    } tailrace_severity_t;
 
 /* A body as it is, and attributes. Every log carries the ids of the current span. */
 TAILRACE_FUNCTION bool tailrace_log_text(uint32_t severity, tailrace_name_t body,
                                          const tailrace_attribute_t* attributes, size_t count)
     TAILRACE_OTHERWISE(return true;)
 
-/* A template in fmt's syntax ("paid {} for {}") and its arguments: the agent formats them. */
-TAILRACE_FUNCTION bool tailrace_log_template(uint32_t severity, tailrace_name_t text, const tailrace_value_t* arguments,
-                                             size_t count) TAILRACE_OTHERWISE(return true;)
+    /* A template in fmt's syntax ("paid {} for {}") and its arguments: the agent formats them. */
+    TAILRACE_FUNCTION
+    bool tailrace_log_template(uint32_t severity, tailrace_name_t text, const tailrace_value_t* arguments, size_t count)
+        TAILRACE_OTHERWISE(return true;)
 
-typedef struct tailrace_log_record_t {
+            typedef struct tailrace_log_record_t {
   uint32_t size;
   uint8_t severity; /* tailrace_severity_t; 0: not said */
   uint8_t priority; /* tailrace_priority_t */
@@ -476,7 +479,7 @@ typedef struct tailrace_log_record_t {
   tailrace_text_t event_name;
   tailrace_text_t severity_text;
   tailrace_time_t time;
-  tailrace_time_t observed;         /* by CLOCK_UNIX alone */
+  tailrace_time_t observed;          /* by CLOCK_UNIX alone */
   const tailrace_context_t* context; /* default: the current one */
   tailrace_scope_t scope;
   uint32_t reserved_end;
@@ -484,13 +487,14 @@ typedef struct tailrace_log_record_t {
 
 TAILRACE_FUNCTION bool tailrace_log_emit(const tailrace_log_record_t* record) TAILRACE_OTHERWISE(return true;)
 
-/* ---- Propagation: contexts and baggage across processes ------------------------------------------------------- */
+    /* ---- Propagation: contexts and baggage across processes -------------------------------------------------------
+     */
 
-/* A carrier is whatever holds a request's headers, read and written by two functions of its owner. They are called
- * before the call that takes them returns, on its thread. Names are passed in small letters; header names have no
- * case, so `get` compares without regard to it. `get` calls `visit(to, …)` for each value of the header, in order;
- * `set` replaces the header. */
-typedef void (*tailrace_carrier_visit_t)(void* to, const char* value, size_t length);
+    /* A carrier is whatever holds a request's headers, read and written by two functions of its owner. They are called
+     * before the call that takes them returns, on its thread. Names are passed in small letters; header names have no
+     * case, so `get` compares without regard to it. `get` calls `visit(to, …)` for each value of the header, in order;
+     * `set` replaces the header. */
+    typedef void (*tailrace_carrier_visit_t)(void* to, const char* value, size_t length);
 typedef void (*tailrace_carrier_get_t)(const void* carrier, const char* name, size_t name_length,
                                        tailrace_carrier_visit_t visit, void* to);
 typedef void (*tailrace_carrier_set_t)(void* carrier, const char* name, size_t name_length, const char* value,
@@ -510,50 +514,53 @@ TAILRACE_FUNCTION bool tailrace_context_extract(const void* carrier, tailrace_ca
                                                 tailrace_context_t* out, tailrace_baggage_t* baggage)
     TAILRACE_OTHERWISE(memset(out, 0, sizeof *out); return false;)
 
-/* Null context: the current one. Null baggage: the current one. What there is not is not written. */
-TAILRACE_FUNCTION bool tailrace_context_inject(void* carrier, tailrace_carrier_set_t set,
-                                               const tailrace_context_t* context, const tailrace_baggage_t* baggage)
-    TAILRACE_OTHERWISE(return true;)
+    /* Null context: the current one. Null baggage: the current one. What there is not is not written. */
+    TAILRACE_FUNCTION bool tailrace_context_inject(void* carrier, tailrace_carrier_set_t set,
+                                                   const tailrace_context_t* context, const tailrace_baggage_t* baggage)
+        TAILRACE_OTHERWISE(return true;)
 
-/* The W3C traceparent: 55 characters and a NUL, for a carrier of your own. */
-TAILRACE_FUNCTION bool tailrace_context_to_traceparent(const tailrace_context_t* context, char out[56])
-    TAILRACE_OTHERWISE(memset(out, 0, 56); return true;)
-/* False: the text is none, and *out is all zero. */
-TAILRACE_FUNCTION bool tailrace_context_from_traceparent(const char* text, size_t length, tailrace_context_t* out)
-    TAILRACE_OTHERWISE(memset(out, 0, sizeof *out); return false;)
-/* The text of a context's tracestate, as much as fits in `room`: its length. 512 bytes always do. */
-TAILRACE_FUNCTION size_t tailrace_context_get_trace_state(const tailrace_context_t* context, char* out, size_t room)
-    TAILRACE_OTHERWISE(return 0;)
-/* Replaces it. False also where the text is no tracestate: then the context has none. */
-TAILRACE_FUNCTION bool tailrace_context_set_trace_state(tailrace_context_t* context, const char* text, size_t length)
-    TAILRACE_OTHERWISE(return true;)
+    /* The W3C traceparent: 55 characters and a NUL, for a carrier of your own. */
+    TAILRACE_FUNCTION bool tailrace_context_to_traceparent(const tailrace_context_t* context, char out[56])
+        TAILRACE_OTHERWISE(memset(out, 0, 56); return true;)
+    /* False: the text is none, and *out is all zero. */
+    TAILRACE_FUNCTION bool tailrace_context_from_traceparent(const char* text, size_t length, tailrace_context_t* out)
+        TAILRACE_OTHERWISE(memset(out, 0, sizeof *out); return false;)
+    /* The text of a context's tracestate, as much as fits in `room`: its length. 512 bytes always do. */
+    TAILRACE_FUNCTION size_t tailrace_context_get_trace_state(const tailrace_context_t* context, char* out, size_t room)
+        TAILRACE_OTHERWISE(return 0;)
+    /* Replaces it. False also where the text is no tracestate: then the context has none. */
+    TAILRACE_FUNCTION
+    bool tailrace_context_set_trace_state(tailrace_context_t* context, const char* text, size_t length)
+        TAILRACE_OTHERWISE(return true;)
 
-/* Adds one header's members. False also where something was left out. */
-TAILRACE_FUNCTION bool tailrace_baggage_parse(tailrace_baggage_t* baggage, const char* header, size_t length)
-    TAILRACE_OTHERWISE(return true;)
-/* `value` is any text, `properties` stands as in a header: "p1;p2=v". False also where the key is no token, the
- * properties are none or there is no room: nothing has changed then. */
-TAILRACE_FUNCTION bool tailrace_baggage_put(tailrace_baggage_t* baggage, tailrace_text_t key, tailrace_text_t value,
-                                            tailrace_text_t properties) TAILRACE_OTHERWISE(return true;)
-/* False also where it was not there. */
-TAILRACE_FUNCTION bool tailrace_baggage_erase(tailrace_baggage_t* baggage, tailrace_text_t key)
-    TAILRACE_OTHERWISE(return true;)
-/* The decoded value in `room` (what fits of it), its length in *length. False also where there is none. */
-TAILRACE_FUNCTION bool tailrace_baggage_get(const tailrace_baggage_t* baggage, tailrace_text_t key, char* room,
-                                            size_t size, size_t* length)
-    TAILRACE_OTHERWISE(if (length != NULL) *length = 0; return false;)
+    /* Adds one header's members. False also where something was left out. */
+    TAILRACE_FUNCTION bool tailrace_baggage_parse(tailrace_baggage_t* baggage, const char* header, size_t length)
+        TAILRACE_OTHERWISE(return true;)
+    /* `value` is any text, `properties` stands as in a header: "p1;p2=v". False also where the key is no token, the
+     * properties are none or there is no room: nothing has changed then. */
+    TAILRACE_FUNCTION bool tailrace_baggage_put(tailrace_baggage_t* baggage, tailrace_text_t key, tailrace_text_t value,
+                                                tailrace_text_t properties) TAILRACE_OTHERWISE(return true;)
+    /* False also where it was not there. */
+    TAILRACE_FUNCTION bool tailrace_baggage_erase(tailrace_baggage_t* baggage, tailrace_text_t key)
+        TAILRACE_OTHERWISE(return true;)
+    /* The decoded value in `room` (what fits of it), its length in *length. False also where there is none. */
+    TAILRACE_FUNCTION bool tailrace_baggage_get(const tailrace_baggage_t* baggage, tailrace_text_t key, char* room,
+                                                size_t size, size_t* length)
+        TAILRACE_OTHERWISE(if (length != NULL) * length = 0; return false;)
 
-/* Makes a copy of a baggage current on this thread: inject sends it. Returns what to pass to
- * tailrace_baggage_leave() on the same thread, inner ones first; 0: it was not made current. */
-TAILRACE_FUNCTION uint64_t tailrace_baggage_enter(const tailrace_baggage_t* baggage) TAILRACE_OTHERWISE(return 0;)
-TAILRACE_FUNCTION void tailrace_baggage_leave(uint64_t activation) TAILRACE_OTHERWISE((void)0;)
-/* A copy of this thread's. False also where there is none: then it is empty. */
-TAILRACE_FUNCTION bool tailrace_baggage_get_current(tailrace_baggage_t* out)
-    TAILRACE_OTHERWISE(out->used = out->members = 0; return false;)
+    /* Makes a copy of a baggage current on this thread: inject sends it. Returns what to pass to
+     * tailrace_baggage_leave() on the same thread, inner ones first; 0: it was not made current. */
+    TAILRACE_FUNCTION uint64_t tailrace_baggage_enter(const tailrace_baggage_t* baggage)
+        TAILRACE_OTHERWISE(return 0;) TAILRACE_FUNCTION void tailrace_baggage_leave(uint64_t activation)
+            TAILRACE_OTHERWISE((void)0;)
+    /* A copy of this thread's. False also where there is none: then it is empty. */
+    TAILRACE_FUNCTION bool tailrace_baggage_get_current(tailrace_baggage_t* out)
+        TAILRACE_OTHERWISE(out->used = out->members = 0; return false;)
 
-/* ---- Metrics --------------------------------------------------------------------------------------------------- */
+    /* ---- Metrics ---------------------------------------------------------------------------------------------------
+     */
 
-typedef struct tailrace_instrument_t tailrace_instrument_t; /* the library's, for the life of the process */
+    typedef struct tailrace_instrument_t tailrace_instrument_t; /* the library's, for the life of the process */
 
 typedef enum tailrace_instrument_kind_t {
   TAILRACE_COUNTER = 1,
@@ -572,11 +579,11 @@ typedef enum tailrace_histogram_t {
 
 typedef struct tailrace_instrument_options_t {
   uint32_t size;
-  uint8_t kind;      /* tailrace_instrument_kind_t; the one member that must not be 0 */
-  uint8_t number;    /* tailrace_number_t */
-  uint8_t histogram; /* tailrace_histogram_t */
-  uint8_t negatives; /* exponential: as many buckets again for negative values, else these are invalid */
-  int8_t scale;      /* exponential: 2^scale buckets for each doubling; -8 to 8 */
+  uint8_t kind;        /* tailrace_instrument_kind_t; the one member that must not be 0 */
+  uint8_t number;      /* tailrace_number_t */
+  uint8_t histogram;   /* tailrace_histogram_t */
+  uint8_t negatives;   /* exponential: as many buckets again for negative values, else these are invalid */
+  int8_t scale;        /* exponential: 2^scale buckets for each doubling; -8 to 8 */
   uint8_t scale_given; /* 0: scale 3 */
   uint8_t reserved[2];
   uint32_t cardinality_limit; /* attribute sets, default 2000; the rest is summed under otel.metric.overflow */
@@ -598,17 +605,17 @@ TAILRACE_FUNCTION const tailrace_instrument_t* tailrace_instrument_get(tailrace_
                                                                        const tailrace_instrument_options_t* options)
     TAILRACE_OTHERWISE(return NULL;)
 
-/* A measurement: added by counters, set by gauges, recorded by histograms. The int form is for both types, the double
- * form is wrong for an instrument of integers. */
-TAILRACE_FUNCTION bool tailrace_instrument_measure_int(const tailrace_instrument_t* instrument, int64_t value,
-                                                       const tailrace_attribute_t* attributes, size_t count)
-    TAILRACE_OTHERWISE(return true;)
-TAILRACE_FUNCTION bool tailrace_instrument_measure_double(const tailrace_instrument_t* instrument, double value,
-                                                          const tailrace_attribute_t* attributes, size_t count)
-    TAILRACE_OTHERWISE(return true;)
+    /* A measurement: added by counters, set by gauges, recorded by histograms. The int form is for both types, the
+     * double form is wrong for an instrument of integers. */
+    TAILRACE_FUNCTION bool tailrace_instrument_measure_int(const tailrace_instrument_t* instrument, int64_t value,
+                                                           const tailrace_attribute_t* attributes, size_t count)
+        TAILRACE_OTHERWISE(return true;) TAILRACE_FUNCTION
+    bool tailrace_instrument_measure_double(const tailrace_instrument_t* instrument, double value,
+                                            const tailrace_attribute_t* attributes, size_t count)
+        TAILRACE_OTHERWISE(return true;)
 
-/* One attribute set of an instrument, looked up once: the fastest form. By value, for the life of the process. */
-typedef struct tailrace_bound_t {
+    /* One attribute set of an instrument, looked up once: the fastest form. By value, for the life of the process. */
+    typedef struct tailrace_bound_t {
   const tailrace_instrument_t* instrument;
   uint64_t cell;
 } tailrace_bound_t;
@@ -616,41 +623,43 @@ typedef struct tailrace_bound_t {
 TAILRACE_FUNCTION tailrace_bound_t tailrace_instrument_bind(const tailrace_instrument_t* instrument,
                                                             const tailrace_attribute_t* attributes, size_t count)
     TAILRACE_OTHERWISE(tailrace_bound_t bound; memset(&bound, 0, sizeof bound); return bound;)
-/* On a bound counter of integers also in a signal handler. */
-TAILRACE_FUNCTION bool tailrace_bound_measure_int(tailrace_bound_t bound, int64_t value) TAILRACE_OTHERWISE(return true;)
-TAILRACE_FUNCTION bool tailrace_bound_measure_double(tailrace_bound_t bound, double value)
-    TAILRACE_OTHERWISE(return true;)
+    /* On a bound counter of integers also in a signal handler. */
+    TAILRACE_FUNCTION bool tailrace_bound_measure_int(tailrace_bound_t bound, int64_t value)
+        TAILRACE_OTHERWISE(return true;) TAILRACE_FUNCTION
+    bool tailrace_bound_measure_double(tailrace_bound_t bound, double value) TAILRACE_OTHERWISE(return true;)
 
-/* Observables: `callback` runs at each tick and says values by tailrace_observer_observe_*(); a counter's is the total
- * so far. Sets that a tick does not observe have no value until one does. It returns whether it succeeded; it runs on
- * the thread that ticks, never twice at once. `drop`, unless null, is called once with `user` when the callback will
- * never run again, at once where it is refused. Returns what to pass to tailrace_observable_end(), or 0. */
-typedef struct tailrace_observer_t tailrace_observer_t;
+    /* Observables: `callback` runs at each tick and says values by tailrace_observer_observe_*(); a counter's is the
+     * total so far. Sets that a tick does not observe have no value until one does. It returns whether it succeeded; it
+     * runs on the thread that ticks, never twice at once. `drop`, unless null, is called once with `user` when the
+     * callback will never run again, at once where it is refused. Returns what to pass to tailrace_observable_end(), or
+     * 0. */
+    typedef struct tailrace_observer_t tailrace_observer_t;
 typedef bool (*tailrace_observe_t)(void* user, const tailrace_observer_t* observer);
 typedef void (*tailrace_drop_t)(void* user);
 TAILRACE_FUNCTION uint64_t tailrace_observable_begin(tailrace_text_t name, const tailrace_instrument_options_t* options,
                                                      tailrace_observe_t callback, tailrace_drop_t drop, void* user)
     TAILRACE_OTHERWISE(if (drop != NULL) drop(user); return 0;)
-/* Afterwards the callback does not run any more: waits until it has returned, unless called by a callback. */
-TAILRACE_FUNCTION void tailrace_observable_end(uint64_t observable) TAILRACE_OTHERWISE((void)0;)
-TAILRACE_FUNCTION bool tailrace_observer_observe_int(const tailrace_observer_t* observer, int64_t value,
-                                                     const tailrace_attribute_t* attributes, size_t count)
-    TAILRACE_OTHERWISE(return true;)
-TAILRACE_FUNCTION bool tailrace_observer_observe_double(const tailrace_observer_t* observer, double value,
-                                                        const tailrace_attribute_t* attributes, size_t count)
-    TAILRACE_OTHERWISE(return true;)
-/* Runs the callbacks of all observables; how many ran. Nothing, while another thread does. */
-TAILRACE_FUNCTION uint32_t tailrace_process_tick(void) TAILRACE_OTHERWISE(return 0;)
+    /* Afterwards the callback does not run any more: waits until it has returned, unless called by a callback. */
+    TAILRACE_FUNCTION void tailrace_observable_end(uint64_t observable) TAILRACE_OTHERWISE((void)0;) TAILRACE_FUNCTION
+    bool tailrace_observer_observe_int(const tailrace_observer_t* observer, int64_t value,
+                                       const tailrace_attribute_t* attributes, size_t count)
+        TAILRACE_OTHERWISE(return true;) TAILRACE_FUNCTION
+    bool tailrace_observer_observe_double(const tailrace_observer_t* observer, double value,
+                                          const tailrace_attribute_t* attributes, size_t count)
+        TAILRACE_OTHERWISE(return true;)
+    /* Runs the callbacks of all observables; how many ran. Nothing, while another thread does. */
+    TAILRACE_FUNCTION uint32_t tailrace_process_tick(void) TAILRACE_OTHERWISE(return 0;)
 
-/* ---- flush: the only call that waits --------------------------------------------------------------------------- */
+    /* ---- flush: the only call that waits ---------------------------------------------------------------------------
+     */
 
-typedef enum tailrace_flush_code_t {
-  TAILRACE_FLUSH_DONE = 0,      /* everything recorded before is delivered, rejected, or dropped with a cause */
-  TAILRACE_FLUSH_TIMED_OUT = 1, /* the deadline passed before */
-  TAILRACE_FLUSH_NO_AGENT = 2,  /* nobody drains this process: what it recorded stays in its lanes */
-  TAILRACE_FLUSH_REJECTED = 3,  /* the agent does not read this process, and says why in its journal */
-  TAILRACE_FLUSH_NOT_RECORDING = 4
-} tailrace_flush_code_t;
+    typedef enum tailrace_flush_code_t {
+      TAILRACE_FLUSH_DONE = 0,      /* everything recorded before is delivered, rejected, or dropped with a cause */
+      TAILRACE_FLUSH_TIMED_OUT = 1, /* the deadline passed before */
+      TAILRACE_FLUSH_NO_AGENT = 2,  /* nobody drains this process: what it recorded stays in its lanes */
+      TAILRACE_FLUSH_REJECTED = 3,  /* the agent does not read this process, and says why in its journal */
+      TAILRACE_FLUSH_NOT_RECORDING = 4
+    } tailrace_flush_code_t;
 
 /* Indices of `dropped`: 0 lane full, 1 no lane, 2 refused by the destination, 3 expired, 4 unusable, 5 lost,
  * 6 policy. */
@@ -684,9 +693,9 @@ TAILRACE_FUNCTION uint32_t tailrace_process_flush(uint64_t deadline_ms, uint32_t
       result->code = TAILRACE_FLUSH_NOT_RECORDING;
     } return TAILRACE_FLUSH_NOT_RECORDING;)
 
-/* ---- Conveniences: nothing here is a symbol of the library --------------------------------------------------- */
+    /* ---- Conveniences: nothing here is a symbol of the library --------------------------------------------------- */
 
-static inline tailrace_text_t tailrace_text_of(const char* data, size_t size) {
+    static inline tailrace_text_t tailrace_text_of(const char* data, size_t size) {
   tailrace_text_t text;
   text.data = data;
   text.size = size;

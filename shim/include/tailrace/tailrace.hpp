@@ -13,8 +13,8 @@
 //     tailrace::counter<int>("payments").add(1);
 //   }                                               // the span ends here
 //
-// Every call but flush() returns without waiting, and every one without allocating or throwing, whether or not an agent is there, before
-// init(), after main(), in destructors of threads, in a forked child. What cannot be recorded is
+// Every call but flush() returns without waiting, and every one without allocating or throwing, whether or not an agent
+// is there, before init(), after main(), in destructors of threads, in a forked child. What cannot be recorded is
 // counted; stats() tells. -DTAILRACE_DISABLED compiles every call to nothing.
 //
 // "…"_n is a name whose text is a literal by construction: the fastest form. A plain string is found by

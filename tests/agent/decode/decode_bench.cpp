@@ -29,8 +29,8 @@ class Bench {
     euro_ = builder_.intern("EUR");
     for (const char* key :
          {"http.request.method", "url.scheme", "url.path", "url.query", "http.route", "http.response.status_code",
-          "server.address", "server.port", "client.address", "client.port", "network.peer.address",
-          "network.peer.port", "network.protocol.version", "user_agent.original", "http.response.body.size"}) {
+          "server.address", "server.port", "client.address", "client.port", "network.peer.address", "network.peer.port",
+          "network.protocol.version", "user_agent.original", "http.response.body.size"}) {
       wide_keys_.push_back(builder_.intern(key));
     }
     get_ = builder_.intern("GET");
@@ -42,12 +42,9 @@ class Bench {
   }
 
   Blob small() {
-    return shm::test::make_span({.name = pay_, .span_id = 7, .parent_id = 9, .start = 500'000'000,
-                                 .end = 500'100'000},
-                                Items()
-                                    .integer(small_keys_[0], 42)
-                                    .string_id(small_keys_[1], euro_)
-                                    .boolean(small_keys_[2], true));
+    return shm::test::make_span(
+        {.name = pay_, .span_id = 7, .parent_id = 9, .start = 500'000'000, .end = 500'100'000},
+        Items().integer(small_keys_[0], 42).string_id(small_keys_[1], euro_).boolean(small_keys_[2], true));
   }
   Blob wide() {
     return shm::test::make_span(
@@ -71,11 +68,9 @@ class Bench {
             .integer(wide_keys_[14], 18231));
   }
   Blob log() {
-    return shm::test::make_log({.body = paid_, .time = 500'000'000, .tflags = shm::kTemplate},
-                               Items()
-                                   .integer(shm::kArgumentKey, 42)
-                                   .string(shm::kArgumentKey, "EUR")
-                                   .real(shm::kArgumentKey, 0.25));
+    return shm::test::make_log(
+        {.body = paid_, .time = 500'000'000, .tflags = shm::kTemplate},
+        Items().integer(shm::kArgumentKey, 42).string(shm::kArgumentKey, "EUR").real(shm::kArgumentKey, 0.25));
   }
 
   // Four copies in turn, so that nothing is learnt from the one before.

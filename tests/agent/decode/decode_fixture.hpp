@@ -21,9 +21,7 @@ using shm::test::Items;
 // One unit of the counter is a nanosecond, and 0 of it is this time.
 inline constexpr std::uint64_t kEpochNs = 1'700'000'000'000'000'000ull;
 
-inline shm::ClockReading reading(std::uint64_t counter) {
-  return {counter, kEpochNs + counter, counter};
-}
+inline shm::ClockReading reading(std::uint64_t counter) { return {counter, kEpochNs + counter, counter}; }
 
 class DecoderTest : public ::testing::Test {
  protected:

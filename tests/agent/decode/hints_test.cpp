@@ -25,8 +25,8 @@ TEST(HintsTest, EachVariableHasItsPlace) {
                                     {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta"}});
   EXPECT_THAT(report.warnings, IsEmpty());
   EXPECT_EQ(report.refused, 0u);
-  const ProcessHints expected{{milliseconds(5000), 512}, {milliseconds(1000), 256}, milliseconds(60000),
-                              Temporality::delta};
+  const ProcessHints expected{
+      {milliseconds(5000), 512}, {milliseconds(1000), 256}, milliseconds(60000), Temporality::delta};
   EXPECT_EQ(report.hints, expected);
 }
 

@@ -27,8 +27,11 @@ TEST_F(LogTest, EveryFieldComesThrough) {
                                       .integer(shm::kObservedTimeKey, 1234)
                                       .integer(shm::kDroppedAttributesKey, 2)
                                       .integer("a", 1),
-                                  {.time = kEpochNs + 5, .severity = 17, .tflags = shm::kSampled,
-                                   .trace_id = trace_id_from(0x10), .span_id = 0x21,
+                                  {.time = kEpochNs + 5,
+                                   .severity = 17,
+                                   .tflags = shm::kSampled,
+                                   .trace_id = trace_id_from(0x10),
+                                   .span_id = 0x21,
                                    .flags = flags_of(shm::Priority::critical, shm::TimeClock::realtime)});
   EXPECT_EQ(show(view.body), "{code='E42'}");
   EXPECT_EQ(view.severity, 17);
@@ -90,12 +93,11 @@ TEST_F(LogTest, FmtsSyntaxWorks) {
 }
 
 TEST_F(LogTest, ListsAndBytesAreShownAsText) {
-  EXPECT_EQ(text("{} {:>4} {} {}",
-                 Items()
-                     .array(kArgumentKey, Items().integer(0u, 1).string(0u, "x"))
-                     .bytes(kArgumentKey, "\x01\xFE")
-                     .map(kArgumentKey, Items().boolean("k", false))
-                     .empty(kArgumentKey)),
+  EXPECT_EQ(text("{} {:>4} {} {}", Items()
+                                       .array(kArgumentKey, Items().integer(0u, 1).string(0u, "x"))
+                                       .bytes(kArgumentKey, "\x01\xFE")
+                                       .map(kArgumentKey, Items().boolean("k", false))
+                                       .empty(kArgumentKey)),
             "'[1, x] 01fe {k: false} null'");
 }
 

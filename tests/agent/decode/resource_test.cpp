@@ -93,7 +93,8 @@ TEST_F(ResourceTest, WhatTheAgentKnowsTheApplicationCannotSet) {
 
 TEST_F(ResourceTest, AServiceWithoutANameIsCalledAfterItsProgram) {
   process("checkout");
-  EXPECT_THAT(resource({}, ProcessFacts::read(4711, 0, root_.path())), HasSubstr("service.name='unknown_service:checkout'"));
+  EXPECT_THAT(resource({}, ProcessFacts::read(4711, 0, root_.path())),
+              HasSubstr("service.name='unknown_service:checkout'"));
   EXPECT_THAT(resource(Items().string("process.executable.name", "long-name-of-the-program"), {}),
               HasSubstr("service.name='unknown_service:long-name-of-the-program'"));
   resource(Items().string("service.name", ""), {});
@@ -139,8 +140,8 @@ TEST_F(ResourceTest, TheMachineIdOfDbusIsTheSecondChoice) {
 TEST(ContainerIdTest, IsFoundInEveryFormOfCgroup) {
   EXPECT_EQ(container_id_of("0::/system.slice/docker-" + kContainer + ".scope\n"), kContainer);
   EXPECT_EQ(container_id_of("12:cpu:/docker/" + kContainer + "\n0::/\n"), kContainer);
-  EXPECT_EQ(container_id_of("0::/kubepods.slice/kubepods-pod" + std::string(64, 'a') +
-                            ".slice/cri-containerd-" + kContainer + ".scope"),
+  EXPECT_EQ(container_id_of("0::/kubepods.slice/kubepods-pod" + std::string(64, 'a') + ".slice/cri-containerd-" +
+                            kContainer + ".scope"),
             kContainer);
   EXPECT_EQ(container_id_of("0::/user.slice/user-1000.slice/session-2.scope\n"), "");
   EXPECT_EQ(container_id_of("0::/" + std::string(65, 'a')), "");

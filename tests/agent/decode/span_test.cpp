@@ -18,8 +18,13 @@ using ::testing::ElementsAre;
 using SpanTest = DecoderTest;
 
 TEST_F(SpanTest, EveryFixedFieldComesThrough) {
-  const SpanFields fields{.name = id("pay"), .span_id = 0x2122232425262728, .parent_id = 0x99,
-                          .start = 100, .end = 250, .kind = 3, .status = 2,
+  const SpanFields fields{.name = id("pay"),
+                          .span_id = 0x2122232425262728,
+                          .parent_id = 0x99,
+                          .start = 100,
+                          .end = 250,
+                          .kind = 3,
+                          .status = 2,
                           .flags = flags_of(Priority::critical)};
   const Decoded decoded = decode(make_span(fields));
   ASSERT_EQ(decoded.kind, Decoded::Kind::span);
@@ -62,9 +67,9 @@ TEST_F(SpanTest, TheLastValueOfAKeyCountsAndKeepsTheFirstPlace) {
   const std::uint32_t a = id("a");
   const std::uint32_t a_again = id("a");  // literals of two files have two ids
   const std::uint32_t b = id("b");
-  EXPECT_EQ(show(span(Items().integer(a, 1).integer(b, 2).integer(a, 3).string(a_again, "4").boolean("a", true))
-                     .attributes),
-            "a=true, b=2");
+  EXPECT_EQ(
+      show(span(Items().integer(a, 1).integer(b, 2).integer(a, 3).string(a_again, "4").boolean("a", true)).attributes),
+      "a=true, b=2");
   EXPECT_EQ(decoder_.counts().duplicate_keys, 3u);
 }
 
@@ -169,9 +174,7 @@ TEST_F(SpanTest, ALinkThatPointsAtNothingCountsAsDroppedUnlessItSaysSomething) {
 // otlp-D2
 TEST_F(SpanTest, FlagsCarryTheW3CBitsAndWhetherTheParentIsRemote) {
   using shm::kRandom, shm::kRemote, shm::kRemoteKnown, shm::kSampled, shm::kStarted;
-  const auto flags = [this](unsigned tflags) {
-    return span({}, {.tflags = static_cast<std::uint8_t>(tflags)}).flags;
-  };
+  const auto flags = [this](unsigned tflags) { return span({}, {.tflags = static_cast<std::uint8_t>(tflags)}).flags; };
   EXPECT_EQ(flags(0), 0u);
   EXPECT_EQ(flags(kSampled), 0x1u);
   EXPECT_EQ(flags(kSampled | kRandom), 0x3u);
@@ -204,7 +207,8 @@ TEST_F(SpanTest, ASpanWithoutANameIsCalledUnnamedAndCounted) {
 }
 
 TEST_F(SpanTest, EachTimeHasItsOwnClock) {
-  const otlp::SpanView& view = span({}, {.start = kEpochNs + 10, .end = 700,
+  const otlp::SpanView& view = span({}, {.start = kEpochNs + 10,
+                                         .end = 700,
                                          .flags = flags_of(Priority::low, TimeClock::realtime, TimeClock::monotonic)});
   EXPECT_EQ(view.start_ns, kEpochNs + 10);
   EXPECT_EQ(view.end_ns, kEpochNs + 700);
@@ -322,16 +326,16 @@ TEST_F(PartsTest, PartsAreTakenInTheirOrderAndTheLastValueOfAKeyCounts) {
 }
 
 TEST_F(PartsTest, AMissingPartIsADroppedAttribute) {
-  const otlp::SpanView& view =
-      join(Items().integer(shm::kPartCountKey, 4), {part(0, Items().integer("a", 0)), part(3, Items().integer("b", 0))});
+  const otlp::SpanView& view = join(Items().integer(shm::kPartCountKey, 4),
+                                    {part(0, Items().integer("a", 0)), part(3, Items().integer("b", 0))});
   EXPECT_EQ(view.dropped_attributes, 2u);
   EXPECT_EQ(decoder_.counts().missing_parts, 2u);
 }
 
 TEST_F(PartsTest, APartTwiceAndAPartOfAnotherSpanAreNotTaken) {
-  const otlp::SpanView& view =
-      join(Items().integer(shm::kPartCountKey, 1),
-           {part(0, Items().integer("a", 1)), part(0, Items().integer("a", 2)), part(1, Items().integer("c", 1), 0x77)});
+  const otlp::SpanView& view = join(
+      Items().integer(shm::kPartCountKey, 1),
+      {part(0, Items().integer("a", 1)), part(0, Items().integer("a", 2)), part(1, Items().integer("c", 1), 0x77)});
   EXPECT_EQ(show(view.attributes), "a=1");
   EXPECT_EQ(view.dropped_attributes, 0u);
 }

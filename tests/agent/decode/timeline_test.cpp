@@ -24,7 +24,8 @@ class Machine {
   [[nodiscard]] ClockReading at(double ns) const {
     const double mono = ns + slew_ppm_ * 1e-6 * ns;
     const double step = ns >= step_at_ns_ ? step_ns_ : 0;
-    return {static_cast<std::uint64_t>(1e12 + ns * 2.6), kEpoch + static_cast<std::uint64_t>(static_cast<std::int64_t>(mono + step)),
+    return {static_cast<std::uint64_t>(1e12 + ns * 2.6),
+            kEpoch + static_cast<std::uint64_t>(static_cast<std::int64_t>(mono + step)),
             static_cast<std::uint64_t>(1e9 + mono)};
   }
   double slew_ppm_ = 0;

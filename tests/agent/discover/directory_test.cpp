@@ -117,9 +117,9 @@ TEST(DirectoryOpenTest, ASquattedDirectoryIsRefused) {
 // --- what is in it
 
 TEST_F(DirectoryTest, ListsOnlyNamesOfSegments) {
-  for (const std::string& name : {std::string("0123456789abcdef.seg"), std::string("0123456789ABCDEF.seg"),
-                                  std::string("0123456789abcde.seg"), std::string("0123456789abcdef.segx"),
-                                  std::string(".0123456789abcdef.tmp"), std::string("agent")}) {
+  for (const std::string& name :
+       {std::string("0123456789abcdef.seg"), std::string("0123456789ABCDEF.seg"), std::string("0123456789abcde.seg"),
+        std::string("0123456789abcdef.segx"), std::string(".0123456789abcdef.tmp"), std::string("agent")}) {
     const int fd = ::open(path(name).c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     ASSERT_GE(fd, 0);
     ::close(fd);

@@ -54,8 +54,7 @@ inline std::string segment_name(unsigned number) {
 // A segment whose application is this process: alive (locked) until die().
 class SegmentFile {
  public:
-  explicit SegmentFile(const std::string& path, const shm::test::BuilderOptions& options = {},
-                       bool locked = true)
+  explicit SegmentFile(const std::string& path, const shm::test::BuilderOptions& options = {}, bool locked = true)
       : path_(path) {
     size_ = shm::test::builder_size(options);
     fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0660);

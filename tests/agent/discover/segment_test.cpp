@@ -7,7 +7,6 @@
 
 #include <csignal>
 
-
 #include "agent/discover/fault_guard.hpp"
 #include "tests/agent/discover/segment_file.hpp"
 

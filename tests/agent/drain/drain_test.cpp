@@ -241,7 +241,8 @@ TEST_F(DrainTest, RandomBytesAreWalkedWithoutHarm) {
     for (std::size_t i = 0; i < 4096 + 1024; i += 8) {
       std::uint64_t word = random();
       // Half of them look like a record's header.
-      if (word & 1) word = shm::header_word(static_cast<std::uint32_t>(16 + word % 40 * 8), shm::RecordType(word % 12), 0, 1);
+      if (word & 1)
+        word = shm::header_word(static_cast<std::uint32_t>(16 + word % 40 * 8), shm::RecordType(word % 12), 0, 1);
       std::memcpy(other->ring(0) + i, &word, 8);
     }
     const std::uint64_t from = random() % 4096 / 8 * 8 + 4096;
@@ -351,8 +352,10 @@ TEST_F(DrainTest, AProducerThatWritesMeanwhileLosesNothing) {
       moved = true;
     }
     ASSERT_FALSE(records.broken());
-    if (moved) drain_->commit(0, records.position());
-    else std::this_thread::yield();
+    if (moved)
+      drain_->commit(0, records.position());
+    else
+      std::this_thread::yield();
   }
   producer.join();
   EXPECT_TRUE(drain_->drained());

@@ -49,8 +49,7 @@ TEST(AnswerTest, RejectedRecordsAreCountedAndNeverRetried) {
 }
 
 TEST(AnswerTest, MessageWithoutRejectionIsAWarningAboutDeliveredRecords) {
-  const Answer answer =
-      classify(ok_with(encode_partial_success(0, "use semantic conventions 1.44")));
+  const Answer answer = classify(ok_with(encode_partial_success(0, "use semantic conventions 1.44")));
   EXPECT_EQ(answer.kind, AnswerKind::warning);
   EXPECT_EQ(answer.rejected, 0u);
   EXPECT_EQ(answer.message, "use semantic conventions 1.44");
@@ -72,9 +71,8 @@ TEST(AnswerTest, UnknownFieldsOfAResponseAreSkipped) {
 }
 
 TEST(AnswerTest, ResponseThatIsNoMessageIsDroppedAsInternal) {
-  for (const std::string& garbage :
-       {std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11),
-        std::string("\x0a\x7f\x08", 3), std::string("\x0a\x02\x08\xff", 4)}) {
+  for (const std::string& garbage : {std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11),
+                                     std::string("\x0a\x7f\x08", 3), std::string("\x0a\x02\x08\xff", 4)}) {
     const Answer answer = classify(ok_with(garbage));
     EXPECT_EQ(answer.kind, AnswerKind::drop);
     EXPECT_EQ(answer.code, grpc_code::kInternal);
@@ -115,17 +113,15 @@ constexpr auto kRetry = AnswerKind::retry;
 constexpr auto kDrop = AnswerKind::drop;
 INSTANTIATE_TEST_SUITE_P(
     EveryCode, AnswerCodeTest,
-    ::testing::Values(
-        CodeRow{1, "CANCELLED", kRetry, kRetry}, CodeRow{2, "UNKNOWN", kDrop, kDrop},
-        CodeRow{3, "INVALID_ARGUMENT", kDrop, kDrop},
-        CodeRow{4, "DEADLINE_EXCEEDED", kRetry, kRetry}, CodeRow{5, "NOT_FOUND", kDrop, kDrop},
-        CodeRow{6, "ALREADY_EXISTS", kDrop, kDrop}, CodeRow{7, "PERMISSION_DENIED", kDrop, kDrop},
-        CodeRow{8, "RESOURCE_EXHAUSTED", kDrop, kRetry},
-        CodeRow{9, "FAILED_PRECONDITION", kDrop, kDrop}, CodeRow{10, "ABORTED", kRetry, kRetry},
-        CodeRow{11, "OUT_OF_RANGE", kRetry, kRetry}, CodeRow{12, "UNIMPLEMENTED", kDrop, kDrop},
-        CodeRow{13, "INTERNAL", kDrop, kDrop}, CodeRow{14, "UNAVAILABLE", kRetry, kRetry},
-        CodeRow{15, "DATA_LOSS", kRetry, kRetry}, CodeRow{16, "UNAUTHENTICATED", kDrop, kDrop},
-        CodeRow{17, "UNKNOWN", kDrop, kDrop}, CodeRow{-1, "UNKNOWN", kDrop, kDrop}),
+    ::testing::Values(CodeRow{1, "CANCELLED", kRetry, kRetry}, CodeRow{2, "UNKNOWN", kDrop, kDrop},
+                      CodeRow{3, "INVALID_ARGUMENT", kDrop, kDrop}, CodeRow{4, "DEADLINE_EXCEEDED", kRetry, kRetry},
+                      CodeRow{5, "NOT_FOUND", kDrop, kDrop}, CodeRow{6, "ALREADY_EXISTS", kDrop, kDrop},
+                      CodeRow{7, "PERMISSION_DENIED", kDrop, kDrop}, CodeRow{8, "RESOURCE_EXHAUSTED", kDrop, kRetry},
+                      CodeRow{9, "FAILED_PRECONDITION", kDrop, kDrop}, CodeRow{10, "ABORTED", kRetry, kRetry},
+                      CodeRow{11, "OUT_OF_RANGE", kRetry, kRetry}, CodeRow{12, "UNIMPLEMENTED", kDrop, kDrop},
+                      CodeRow{13, "INTERNAL", kDrop, kDrop}, CodeRow{14, "UNAVAILABLE", kRetry, kRetry},
+                      CodeRow{15, "DATA_LOSS", kRetry, kRetry}, CodeRow{16, "UNAUTHENTICATED", kDrop, kDrop},
+                      CodeRow{17, "UNKNOWN", kDrop, kDrop}, CodeRow{-1, "UNKNOWN", kDrop, kDrop}),
     [](const auto& row) {
       const int code = row.param.code;
       return std::string(row.param.name) + (code > 16 ? "_above" : code < 0 ? "_below" : "");
@@ -179,8 +175,7 @@ TEST(RetryInfoTest, IsFoundAmongOtherDetails) {
 TEST(RetryInfoTest, UnreadableDetailsAreNoDetails) {
   std::string details = encode_retry_info(14, 3s);
   for (std::size_t cut = 0; cut < details.size(); ++cut) {
-    EXPECT_EQ(classify(failed_with(14, std::string_view(details).substr(0, cut))).kind,
-              AnswerKind::retry);
+    EXPECT_EQ(classify(failed_with(14, std::string_view(details).substr(0, cut))).kind, AnswerKind::retry);
   }
   for (std::size_t at = 0; at < details.size(); ++at) {
     std::string bad = details;

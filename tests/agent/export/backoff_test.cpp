@@ -158,8 +158,8 @@ TEST_F(GateTest, DroppedProbeOpensBecauseTheDestinationAnswered) {
 }
 
 TEST_F(GateTest, RetryableAnswerOfOneRequestLeavesTheOthersAlone) {
-  for (const int code : {grpc_code::kAborted, grpc_code::kCancelled, grpc_code::kDataLoss,
-                         grpc_code::kOutOfRange, grpc_code::kDeadlineExceeded}) {
+  for (const int code : {grpc_code::kAborted, grpc_code::kCancelled, grpc_code::kDataLoss, grpc_code::kOutOfRange,
+                         grpc_code::kDeadlineExceeded}) {
     gate.settle(gate.enter(now), retry(code), now, 0.5);
     EXPECT_TRUE(gate.open()) << grpc_code_name(code);
   }

@@ -59,8 +59,7 @@ class GrpcSenderTest : public ::testing::Test {
   void connect() { sender.emplace(destination, options, outcomes.on_done()); }
 
   // Sends one request and returns what became of it.
-  Outcome exchange(Signal signal = Signal::traces, std::string bytes = "records",
-                   std::uint64_t records = 10) {
+  Outcome exchange(Signal signal = Signal::traces, std::string bytes = "records", std::uint64_t records = 10) {
     if (!sender) {
       connect();
     }
@@ -100,13 +99,11 @@ TEST_F(GrpcSenderTest, otlp_T1_EachSignalReachesItsOwnMethod) {
 }
 
 TEST_F(GrpcSenderTest, EveryKindOfAddressIsDialled) {
-  const std::string path =
-      ::testing::TempDir() + "tailrace sink " + std::to_string(getpid()) + ".sock";
-  const std::vector<std::pair<std::string, std::string>> addresses = {
-      {"127.0.0.1", "http://127.0.0.1"},
-      {"127.0.0.1", "http://localhost"},
-      {"[::1]", "http://[::1]"},
-      {"unix:" + path, "unix://" + path}};
+  const std::string path = ::testing::TempDir() + "tailrace sink " + std::to_string(getpid()) + ".sock";
+  const std::vector<std::pair<std::string, std::string>> addresses = {{"127.0.0.1", "http://127.0.0.1"},
+                                                                      {"127.0.0.1", "http://localhost"},
+                                                                      {"[::1]", "http://[::1]"},
+                                                                      {"unix:" + path, "unix://" + path}};
   for (const auto& [listen, dial] : addresses) {
     testing::SinkOptions sink_options;
     sink_options.address = listen;
@@ -116,8 +113,7 @@ TEST_F(GrpcSenderTest, EveryKindOfAddressIsDialled) {
     }
     const bool is_unix = listen.rfind("unix:", 0) == 0;
     const auto parsed =
-        parse_endpoint("address", is_unix ? dial : dial + ":" + std::to_string(there.port()),
-                       BareMeans::plain_text);
+        parse_endpoint("address", is_unix ? dial : dial + ":" + std::to_string(there.port()), BareMeans::plain_text);
     ASSERT_TRUE(parsed.ok()) << parsed.error().sentence;
     Outcomes done;
     GrpcSender to(destination_to(parsed->endpoint), {}, done.on_done());
@@ -155,8 +151,7 @@ TEST_F(GrpcSenderTest, EveryErrorCodeOfTheTableArrivesAsItWasSent) {
     ASSERT_TRUE(sender->send(request_of(id, Signal::logs, "x", 1)).ok());
     const Outcome outcome = outcomes.wait_for(id);
     EXPECT_EQ(outcome.answer.code, code);
-    EXPECT_EQ(outcome.answer.kind,
-              is_retryable(code, false) ? AnswerKind::retry : AnswerKind::drop);
+    EXPECT_EQ(outcome.answer.kind, is_retryable(code, false) ? AnswerKind::retry : AnswerKind::drop);
     EXPECT_EQ(outcome.answer.message, "code " + std::to_string(code));
   }
 }
@@ -205,18 +200,15 @@ TEST_F(GrpcSenderTest, TimeoutOfNothingWaits) {
 }
 
 TEST_F(GrpcSenderTest, otlp_L3_ResponseAboveFourMebibytesIsDropped) {
-  serve({.message = {},
-         .details = {},
-         .response = encode_partial_success(0, std::string(kResponseBytesMax, 'x'))});
+  serve({.message = {}, .details = {}, .response = encode_partial_success(0, std::string(kResponseBytesMax, 'x'))});
   const Outcome outcome = exchange();
   EXPECT_EQ(outcome.answer.kind, AnswerKind::drop);
   EXPECT_EQ(outcome.answer.code, grpc_code::kResourceExhausted);
 }
 
 TEST_F(GrpcSenderTest, ResponseJustBelowFourMebibytesIsRead) {
-  serve({.message = {},
-         .details = {},
-         .response = encode_partial_success(3, std::string(kResponseBytesMax - 64, 'x'))});
+  serve(
+      {.message = {}, .details = {}, .response = encode_partial_success(3, std::string(kResponseBytesMax - 64, 'x'))});
   const Outcome outcome = exchange();
   EXPECT_EQ(outcome.answer.kind, AnswerKind::partial);
   EXPECT_LE(outcome.answer.message.size(), kAnswerMessageBytes);
@@ -234,8 +226,7 @@ TEST_F(GrpcSenderTest, SuccessWithoutAResponseIsDropped) {
 
 TEST_F(GrpcSenderTest, HeadersOfEachSignalArriveAsMetadata) {
   serve();
-  destination.signals[index_of(Signal::traces)]->headers = {{"authorization", "Bearer t"},
-                                                            {"x-tenant", "blue"}};
+  destination.signals[index_of(Signal::traces)]->headers = {{"authorization", "Bearer t"}, {"x-tenant", "blue"}};
   destination.signals[index_of(Signal::logs)]->headers = {{"authorization", "Bearer l"}};
   connect();
   ASSERT_TRUE(sender->send(request_of(1, Signal::traces, "x", 1)).ok());
@@ -256,8 +247,7 @@ TEST_F(GrpcSenderTest, otlp_T11_UserAgentNamesTheProductBeforeTheExporter) {
   const auto metadata = all_received().back().metadata;
   ASSERT_EQ(metadata.count("user-agent"), 1u);
   EXPECT_THAT(metadata.find("user-agent")->second,
-              AllOf(StartsWith("Tailrace/"), HasSubstr(" OTel-OTLP-Exporter-cpp/"),
-                    StartsWith(user_agent())));
+              AllOf(StartsWith("Tailrace/"), HasSubstr(" OTel-OTLP-Exporter-cpp/"), StartsWith(user_agent())));
 }
 
 TEST_F(GrpcSenderTest, LargeRequestOfManyPiecesArrivesByteForByte) {
@@ -293,8 +283,7 @@ TEST_F(GrpcSenderTest, PiecesThatFollowOneAnotherInMemoryArriveInOrder) {
   Request request;
   request.id = 1;
   request.records = 1;
-  for (const auto& [at, size] :
-       std::vector<std::pair<std::size_t, std::size_t>>{{4, 4}, {8, 4}, {0, 4}, {12, 4}}) {
+  for (const auto& [at, size] : std::vector<std::pair<std::size_t, std::size_t>>{{4, 4}, {8, 4}, {0, 4}, {12, 4}}) {
     request.pieces.push_back({bytes.data() + at, size});
   }
   connect();
@@ -336,16 +325,14 @@ TEST_F(GrpcSenderTest, otlp_L1_LimitCannotBeSetAboveTheCeiling) {
   options.request_bytes_max = kRequestBytesCeiling * 2;
   connect();
   const std::string over(kRequestBytesCeiling + 1, 'x');
-  EXPECT_EQ(sender->send(request_of(1, Signal::traces, over, 1)).error().code,
-            ErrorCode::kResourceExhausted);
+  EXPECT_EQ(sender->send(request_of(1, Signal::traces, over, 1)).error().code, ErrorCode::kResourceExhausted);
 }
 
 TEST_F(GrpcSenderTest, SignalOfAnotherDestinationIsRefused) {
   serve();
   destination.signals[index_of(Signal::logs)].reset();
   connect();
-  EXPECT_EQ(sender->send(request_of(1, Signal::logs, "x", 1)).error().code,
-            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(sender->send(request_of(1, Signal::logs, "x", 1)).error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST_F(GrpcSenderTest, otlp_T7_SeveralRequestsAreUnderWayAtOnceUpToTheLimit) {
@@ -358,8 +345,7 @@ TEST_F(GrpcSenderTest, otlp_T7_SeveralRequestsAreUnderWayAtOnceUpToTheLimit) {
     ASSERT_TRUE(sender->send(request_of(id, Signal::traces, "x", 1)).ok());
   }
   EXPECT_EQ(sender->in_flight(), 4u);
-  EXPECT_EQ(sender->send(request_of(5, Signal::traces, "x", 1)).error().code,
-            ErrorCode::kUnavailable);
+  EXPECT_EQ(sender->send(request_of(5, Signal::traces, "x", 1)).error().code, ErrorCode::kUnavailable);
   while (all_received().size() < 4 && outcomes.size() == 0) {
     std::this_thread::sleep_for(5ms);
   }
@@ -374,14 +360,13 @@ TEST_F(GrpcSenderTest, CallbackMaySendTheNextRequest) {
   options.in_flight_max = 1;
   std::atomic<int> answered{0};
   GrpcSender* self = nullptr;
-  GrpcSender chain(destination, options,
-                   [&](std::uint64_t id, const Answer& answer, std::chrono::nanoseconds rtt) {
-                     EXPECT_EQ(answer.kind, AnswerKind::delivered);
-                     if (++answered < 50) {
-                       EXPECT_TRUE(self->send(request_of(id + 1, Signal::logs, "x", 1)).ok());
-                     }
-                     outcomes.on_done()(id, answer, rtt);
-                   });
+  GrpcSender chain(destination, options, [&](std::uint64_t id, const Answer& answer, std::chrono::nanoseconds rtt) {
+    EXPECT_EQ(answer.kind, AnswerKind::delivered);
+    if (++answered < 50) {
+      EXPECT_TRUE(self->send(request_of(id + 1, Signal::logs, "x", 1)).ok());
+    }
+    outcomes.on_done()(id, answer, rtt);
+  });
   self = &chain;
   ASSERT_TRUE(chain.send(request_of(1, Signal::logs, "x", 1)).ok());
   EXPECT_EQ(outcomes.wait_for(50).answer.kind, AnswerKind::delivered);
@@ -429,8 +414,7 @@ TEST_F(GrpcSenderTest, otlp_T12_ShutdownWaitsForAnswersUnderWay) {
   for (std::uint64_t id = 1; id <= 3; ++id) {
     EXPECT_EQ(outcomes.wait_for(id, 0ms).answer.kind, AnswerKind::delivered);
   }
-  EXPECT_EQ(sender->send(request_of(4, Signal::traces, "x", 1)).error().code,
-            ErrorCode::kCancelled);
+  EXPECT_EQ(sender->send(request_of(4, Signal::traces, "x", 1)).error().code, ErrorCode::kCancelled);
 }
 
 TEST_F(GrpcSenderTest, otlp_T12_ShutdownCancelsWhatTakesTooLongAndStillReportsIt) {

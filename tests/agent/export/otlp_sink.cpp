@@ -42,8 +42,7 @@ struct Arguments {
 
 // A reader sees each request whole or not at all: written aside, then renamed.
 bool store(const std::string& dir, const SinkRequest& request) {
-  const std::string name =
-      std::string(signal_name(*request.signal)) + "-" + std::to_string(request.number) + ".bin";
+  const std::string name = std::string(signal_name(*request.signal)) + "-" + std::to_string(request.number) + ".bin";
   const std::filesystem::path aside = std::filesystem::path(dir) / ("." + name + ".part");
   {
     std::ofstream out(aside, std::ios::binary | std::ios::trunc);
@@ -71,8 +70,7 @@ class Answers {
       reply.code = arguments_.status;
       reply.message = arguments_.message;
       if (reply.code != 0 && arguments_.retry_info_ms >= 0) {
-        reply.details = testing::encode_retry_info(
-            reply.code, std::chrono::milliseconds(arguments_.retry_info_ms));
+        reply.details = testing::encode_retry_info(reply.code, std::chrono::milliseconds(arguments_.retry_info_ms));
       }
     }
     if (reply.code != 0) {
@@ -86,8 +84,7 @@ class Answers {
     std::uint64_t rejected = 0;
     if (told && (arguments_.partial > 0 || !arguments_.message.empty())) {
       rejected = std::min(static_cast<std::uint64_t>(arguments_.partial), records);
-      reply.response =
-          testing::encode_partial_success(static_cast<std::int64_t>(rejected), arguments_.message);
+      reply.response = testing::encode_partial_success(static_cast<std::int64_t>(rejected), arguments_.message);
     }
     accepted_[index_of(*request.signal)] += records - rejected;
     return reply;
@@ -108,18 +105,14 @@ int main(int argc, char** argv) {
   CLI::App app("An OTLP/gRPC receiver for tests");
   app.add_option("--port", arguments.port, "listen here instead of on a free port");
   auto* dir =
-      app.add_option("--dir", arguments.dir,
-                     "store each accepted request as <signal>-<n>.bin before it is answered");
-  app.add_flag("--count-only", arguments.count_only, "only count requests and bytes")
-      ->excludes(dir);
+      app.add_option("--dir", arguments.dir, "store each accepted request as <signal>-<n>.bin before it is answered");
+  app.add_flag("--count-only", arguments.count_only, "only count requests and bytes")->excludes(dir);
   app.add_option("--status", arguments.status, "answer with this gRPC status code");
   app.add_option("--message", arguments.message, "the status message, or the warning of a success");
-  app.add_option("--retry-info", arguments.retry_info_ms,
-                 "send RetryInfo with this many milliseconds");
+  app.add_option("--retry-info", arguments.retry_info_ms, "send RetryInfo with this many milliseconds");
   app.add_option("--delay", arguments.delay_ms, "wait so many milliseconds before each answer");
   app.add_option("--partial", arguments.partial, "reject so many records of each request");
-  app.add_option("--first", arguments.first,
-                 "do all of this to the first N requests only, then accept");
+  app.add_option("--first", arguments.first, "do all of this to the first N requests only, then accept");
   CLI11_PARSE(app, argc, argv);
 
   if (!arguments.dir.empty()) {
@@ -151,10 +144,8 @@ int main(int argc, char** argv) {
   sink.stop();
   for (const Signal signal : kEachSignal) {
     const auto counts = sink.counts(signal);
-    std::printf("%s requests %llu bytes %llu records %llu accepted %llu\n",
-                std::string(signal_name(signal)).c_str(),
-                static_cast<unsigned long long>(counts.requests),
-                static_cast<unsigned long long>(counts.bytes),
+    std::printf("%s requests %llu bytes %llu records %llu accepted %llu\n", std::string(signal_name(signal)).c_str(),
+                static_cast<unsigned long long>(counts.requests), static_cast<unsigned long long>(counts.bytes),
                 static_cast<unsigned long long>(counts.records),
                 static_cast<unsigned long long>(answers.accepted(signal)));
   }

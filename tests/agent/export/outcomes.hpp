@@ -29,15 +29,12 @@ class Outcomes {
   GrpcSender::OnDone on_done() {
     return [this](std::uint64_t id, const Answer& answer, std::chrono::nanoseconds rtt) {
       const std::lock_guard lock(mutex_);
-      twice_ =
-          !outcomes_.emplace(id, Outcome{answer, rtt, std::chrono::steady_clock::now()}).second ||
-          twice_;
+      twice_ = !outcomes_.emplace(id, Outcome{answer, rtt, std::chrono::steady_clock::now()}).second || twice_;
       changed_.notify_all();
     };
   }
 
-  Outcome wait_for(std::uint64_t id,
-                   std::chrono::milliseconds patience = std::chrono::seconds(20)) {
+  Outcome wait_for(std::uint64_t id, std::chrono::milliseconds patience = std::chrono::seconds(20)) {
     std::unique_lock lock(mutex_);
     const bool came = changed_.wait_for(lock, patience, [&] { return outcomes_.count(id) != 0; });
     EXPECT_TRUE(came) << "request " << id << " was not reported";
@@ -65,8 +62,7 @@ class Outcomes {
 };
 
 // The bytes are borrowed until the outcome is there.
-inline Request request_of(std::uint64_t id, Signal signal, std::string_view bytes,
-                          std::uint64_t records) {
+inline Request request_of(std::uint64_t id, Signal signal, std::string_view bytes, std::uint64_t records) {
   Request request;
   request.id = id;
   request.signal = signal;

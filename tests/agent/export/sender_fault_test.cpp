@@ -70,9 +70,7 @@ class SenderFaultTest : public ::testing::Test {
 };
 
 // A port that was free a moment ago.
-std::uint16_t free_port() {
-  return testing::Sink().port();
-}
+std::uint16_t free_port() { return testing::Sink().port(); }
 
 TEST_F(SenderFaultTest, AbsentDestinationIsUnavailableAtOnceAndFoundWhenItAppears) {
   const std::uint16_t port = free_port();
@@ -90,8 +88,7 @@ TEST_F(SenderFaultTest, AbsentDestinationIsUnavailableAtOnceAndFoundWhenItAppear
   sink_options.port = port;
   testing::Sink sink(std::move(sink_options));
   ASSERT_EQ(sink.port(), port);
-  EXPECT_TRUE(within(5000ms, [&] { return links_up == 1; }))
-      << "nobody was sending, yet it must be found";
+  EXPECT_TRUE(within(5000ms, [&] { return links_up == 1; })) << "nobody was sending, yet it must be found";
   EXPECT_EQ(exchange(2).answer.kind, AnswerKind::delivered);
 }
 
@@ -242,17 +239,16 @@ TEST_P(BareHttpStatusTest, IsReadAsTheCodeItStandsFor) {
   EXPECT_EQ(outcome.answer.kind, GetParam().kind);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Rows, BareHttpStatusTest,
-    ::testing::Values(BareRow{"400", grpc_code::kInternal, AnswerKind::drop},
-                      BareRow{"401", grpc_code::kUnauthenticated, AnswerKind::drop},
-                      BareRow{"403", grpc_code::kPermissionDenied, AnswerKind::drop},
-                      BareRow{"404", grpc_code::kUnimplemented, AnswerKind::drop},
-                      BareRow{"429", grpc_code::kUnavailable, AnswerKind::retry},
-                      BareRow{"502", grpc_code::kUnavailable, AnswerKind::retry},
-                      BareRow{"503", grpc_code::kUnavailable, AnswerKind::retry},
-                      BareRow{"504", grpc_code::kUnavailable, AnswerKind::retry}),
-    [](const auto& row) { return std::string("Status") + row.param.http_status; });
+INSTANTIATE_TEST_SUITE_P(Rows, BareHttpStatusTest,
+                         ::testing::Values(BareRow{"400", grpc_code::kInternal, AnswerKind::drop},
+                                           BareRow{"401", grpc_code::kUnauthenticated, AnswerKind::drop},
+                                           BareRow{"403", grpc_code::kPermissionDenied, AnswerKind::drop},
+                                           BareRow{"404", grpc_code::kUnimplemented, AnswerKind::drop},
+                                           BareRow{"429", grpc_code::kUnavailable, AnswerKind::retry},
+                                           BareRow{"502", grpc_code::kUnavailable, AnswerKind::retry},
+                                           BareRow{"503", grpc_code::kUnavailable, AnswerKind::retry},
+                                           BareRow{"504", grpc_code::kUnavailable, AnswerKind::retry}),
+                         [](const auto& row) { return std::string("Status") + row.param.http_status; });
 
 TEST_F(SenderFaultTest, RefusedStreamIsRetried) {
   WireServer server([](WireServer::Connection& connection) {
@@ -278,8 +274,8 @@ class StuckConnectionTest : public SenderFaultTest {
   static constexpr std::size_t kPages = 4096;  // 16 MiB: far more than any socket takes
 
   void SetUp() override {
-    memory = static_cast<char*>(mmap(nullptr, kPages * kPageBytes, PROT_READ | PROT_WRITE,
-                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    memory = static_cast<char*>(
+        mmap(nullptr, kPages * kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     ASSERT_NE(memory, MAP_FAILED);
     std::fill_n(memory, kPages * kPageBytes, 'x');
     options.request_bytes_max = kRequestBytesCeiling;
@@ -317,8 +313,7 @@ TEST_F(StuckConnectionTest, RequestIsReportedOnlyWhenTheConnectionHasLetGoOfItsM
   const auto began = Clock::now();
   ASSERT_TRUE(sender->send(whole()).ok());
   std::this_thread::sleep_for(1400ms);
-  EXPECT_FALSE(outcomes.has(1))
-      << "the deadline is over, but the socket still waits to take the pages";
+  EXPECT_FALSE(outcomes.has(1)) << "the deadline is over, but the socket still waits to take the pages";
   const Outcome outcome = outcomes.wait_for(1);
   EXPECT_EQ(mprotect(memory, kPages * kPageBytes, PROT_NONE),
             0);  // a late reader would now be caught
@@ -350,14 +345,13 @@ TEST_F(StuckConnectionTest, ShutdownSaysWhatIsStuckAndTheDestructorWaitsForIt) {
 class SinkProgramTest : public SenderFaultTest {};
 
 TEST_F(SinkProgramTest, StoresEachRequestBeforeItAnswersAndCountsWhatItAccepted) {
-  const auto dir =
-      std::filesystem::temp_directory_path() / ("tailrace-sink-" + std::to_string(getpid()));
+  const auto dir = std::filesystem::temp_directory_path() / ("tailrace-sink-" + std::to_string(getpid()));
   std::filesystem::create_directories(dir);
   // Two spans: resource_spans { scope_spans { spans {} spans {} } }
   const std::string two_spans("\x0a\x06\x12\x04\x12\x00\x12\x00", 8);
   ASSERT_EQ(testing::count_records(two_spans), 2u);
-  SinkProcess sink(TAILRACE_TEST_SINK, {"--dir", dir.string(), "--partial", "1", "--message",
-                                        "one too many", "--first", "1"});
+  SinkProcess sink(TAILRACE_TEST_SINK,
+                   {"--dir", dir.string(), "--partial", "1", "--message", "one too many", "--first", "1"});
   ASSERT_NE(sink.port(), 0);
   connect(sink.port());
   for (std::uint64_t id = 1; id <= 2; ++id) {
@@ -365,8 +359,7 @@ TEST_F(SinkProgramTest, StoresEachRequestBeforeItAnswersAndCountsWhatItAccepted)
     const Outcome outcome = outcomes.wait_for(id);
     EXPECT_EQ(outcome.answer.kind, id == 1 ? AnswerKind::partial : AnswerKind::delivered);
     std::ostringstream stored;
-    stored
-        << std::ifstream(dir / ("traces-" + std::to_string(id) + ".bin"), std::ios::binary).rdbuf();
+    stored << std::ifstream(dir / ("traces-" + std::to_string(id) + ".bin"), std::ios::binary).rdbuf();
     EXPECT_EQ(stored.str(), two_spans);
   }
   sink.signal(SIGTERM);

@@ -59,25 +59,20 @@ TEST_P(EndpointTest, IsReadAsWritten) {
 INSTANTIATE_TEST_SUITE_P(
     Rows, EndpointTest,
     ::testing::Values(
-        EndpointRow{"http://localhost:4317", "dns:///localhost:4317", "http://localhost:4317", true,
+        EndpointRow{"http://localhost:4317", "dns:///localhost:4317", "http://localhost:4317", true, nullptr},
+        EndpointRow{"HTTP://Collector.example:55/", "dns:///Collector.example:55", "http://Collector.example:55", false,
                     nullptr},
-        EndpointRow{"HTTP://Collector.example:55/", "dns:///Collector.example:55",
-                    "http://Collector.example:55", false, nullptr},
         EndpointRow{"127.0.0.1:9", "ipv4:127.0.0.1:9", "http://127.0.0.1:9", true, nullptr},
-        EndpointRow{"grpc://10.1.2.3:4317", "ipv4:10.1.2.3:4317", "http://10.1.2.3:4317", false,
-                    nullptr},
+        EndpointRow{"grpc://10.1.2.3:4317", "ipv4:10.1.2.3:4317", "http://10.1.2.3:4317", false, nullptr},
         EndpointRow{"http://[::1]:4317", "ipv6:%5B::1%5D:4317", "http://[::1]:4317", true, nullptr},
-        EndpointRow{"http://[fe80::1%eth0]:4317", "ipv6:%5Bfe80::1%25eth0%5D:4317",
-                    "http://[fe80::1%eth0]:4317", false, nullptr},
-        EndpointRow{"unix:///run/otel col.sock", "unix:/run/otel%20col.sock",
-                    "unix:///run/otel col.sock", true, nullptr},
+        EndpointRow{"http://[fe80::1%eth0]:4317", "ipv6:%5Bfe80::1%25eth0%5D:4317", "http://[fe80::1%eth0]:4317", false,
+                    nullptr},
+        EndpointRow{"unix:///run/otel col.sock", "unix:/run/otel%20col.sock", "unix:///run/otel col.sock", true,
+                    nullptr},
         EndpointRow{"unix:/run/c.sock", "unix:/run/c.sock", "unix:///run/c.sock", true, nullptr},
-        EndpointRow{"http://collector", "dns:///collector:4317", "http://collector:4317", false,
-                    "no port"},
-        EndpointRow{"http://collector:4318", "dns:///collector:4318", "http://collector:4318",
-                    false, "OTLP/HTTP"},
-        EndpointRow{"http://c:4317/v1/traces?x=1", "dns:///c:4317", "http://c:4317", false,
-                    "/v1/traces?x=1"}));
+        EndpointRow{"http://collector", "dns:///collector:4317", "http://collector:4317", false, "no port"},
+        EndpointRow{"http://collector:4318", "dns:///collector:4318", "http://collector:4318", false, "OTLP/HTTP"},
+        EndpointRow{"http://c:4317/v1/traces?x=1", "dns:///c:4317", "http://c:4317", false, "/v1/traces?x=1"}));
 
 class RefusedEndpointTest : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
 
@@ -91,18 +86,17 @@ TEST_P(RefusedEndpointTest, IsRefusedWithASentence) {
 using Refused = std::pair<const char*, const char*>;
 INSTANTIATE_TEST_SUITE_P(
     Rows, RefusedEndpointTest,
-    ::testing::Values(
-        Refused{"https://collector:4317", "plain text only"},
-        Refused{"ftp://collector:4317", "unknown scheme \"ftp\""}, Refused{"http://", "HOST:PORT"},
-        Refused{"http://:4317", "HOST:PORT"}, Refused{"http://host:", "HOST:PORT"},
-        Refused{"http://host:0", "HOST:PORT"}, Refused{"http://host:65536", "HOST:PORT"},
-        Refused{"http://host:43x7", "HOST:PORT"}, Refused{"http://ho st:4317", "HOST:PORT"},
-        Refused{"http://[::1:4317", "HOST:PORT"}, Refused{"http://[nonsense]:4317", "HOST:PORT"},
-        Refused{"http://::1:4317", "HOST:PORT"}, Refused{"unix:relative.sock", "absolute path"}));
+    ::testing::Values(Refused{"https://collector:4317", "plain text only"},
+                      Refused{"ftp://collector:4317", "unknown scheme \"ftp\""}, Refused{"http://", "HOST:PORT"},
+                      Refused{"http://:4317", "HOST:PORT"}, Refused{"http://host:", "HOST:PORT"},
+                      Refused{"http://host:0", "HOST:PORT"}, Refused{"http://host:65536", "HOST:PORT"},
+                      Refused{"http://host:43x7", "HOST:PORT"}, Refused{"http://ho st:4317", "HOST:PORT"},
+                      Refused{"http://[::1:4317", "HOST:PORT"}, Refused{"http://[nonsense]:4317", "HOST:PORT"},
+                      Refused{"http://::1:4317", "HOST:PORT"}, Refused{"unix:relative.sock", "absolute path"}));
 
 TEST(EndpointSecretTest, PasswordInAnAddressIsNotRepeated) {
-  for (const char* text : {"http://me:hunter2@collector:4317", "https://me:hunter2@collector:4317",
-                           "me:hunter2@collector:4317"}) {
+  for (const char* text :
+       {"http://me:hunter2@collector:4317", "https://me:hunter2@collector:4317", "me:hunter2@collector:4317"}) {
     const auto parsed = parse_endpoint("E", text, BareMeans::tls);
     ASSERT_FALSE(parsed.ok());
     EXPECT_THAT(parsed.error().sentence, AllOf(Not(HasSubstr("hunter2")), HasSubstr("HEADERS")));
@@ -175,8 +169,7 @@ TEST(SettingsTest, FallbackIsUsedOnlyWhereNothingIsNamed) {
   options.fallback.emplace();
   options.fallback->host = "127.0.0.1";
   options.fallback->port = 7;
-  const SettingsReport report =
-      read({{"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:4317"}}, options);
+  const SettingsReport report = read({{"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:4317"}}, options);
   EXPECT_EQ(of(report, Signal::traces).endpoint.port, 7);
   EXPECT_FALSE(of(report, Signal::traces).endpoint_given);
   EXPECT_EQ(of(report, Signal::logs).endpoint.host, "logs");
@@ -184,15 +177,14 @@ TEST(SettingsTest, FallbackIsUsedOnlyWhereNothingIsNamed) {
 }
 
 TEST(SettingsTest, SignalsThatShareAnEndpointShareADestination) {
-  const SettingsReport report = read({{"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:4317"},
-                                      {"OTEL_EXPORTER_OTLP_METRICS_HEADERS", "c=3"}});
+  const SettingsReport report =
+      read({{"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:4317"}, {"OTEL_EXPORTER_OTLP_METRICS_HEADERS", "c=3"}});
   const auto destinations = destinations_of(report.settings);
   ASSERT_THAT(destinations, SizeIs(2));
   EXPECT_TRUE(destinations[0].signals[index_of(Signal::traces)]);
   EXPECT_FALSE(destinations[0].signals[index_of(Signal::logs)]);
   ASSERT_TRUE(destinations[0].signals[index_of(Signal::metrics)]);
-  EXPECT_THAT(destinations[0].signals[index_of(Signal::metrics)]->headers,
-              ElementsAre(Header{"c", "3"}));
+  EXPECT_THAT(destinations[0].signals[index_of(Signal::metrics)]->headers, ElementsAre(Header{"c", "3"}));
   EXPECT_TRUE(destinations[1].signals[index_of(Signal::logs)]);
 }
 
@@ -201,13 +193,11 @@ TEST(SettingsTest, TimeoutOfZeroIsNoLimit) {
 }
 
 TEST(SettingsTest, BadTimeoutIsSaidAndAsGoodAsUnset) {
-  for (const char* text :
-       {"10s", "-1", "1.5", "0x10", "2147483648", "99999999999999999999", "ten"}) {
+  for (const char* text : {"10s", "-1", "1.5", "0x10", "2147483648", "99999999999999999999", "ten"}) {
     const SettingsReport report =
         read({{"OTEL_EXPORTER_OTLP_TIMEOUT", "700"}, {"OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", text}});
     EXPECT_EQ(of(report, Signal::logs).timeout, 700ms) << text;
-    EXPECT_THAT(report.warnings,
-                ElementsAre(AllOf(HasSubstr("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT"), HasSubstr(text))));
+    EXPECT_THAT(report.warnings, ElementsAre(AllOf(HasSubstr("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT"), HasSubstr(text))));
     EXPECT_TRUE(report.ok());
   }
 }
@@ -217,19 +207,15 @@ TEST(SettingsTest, BareAddressMeansTlsUnlessInsecureIsTrue) {
   ASSERT_THAT(refused.errors, SizeIs(1));  // said once, not once a signal
   EXPECT_THAT(refused.errors[0], AllOf(HasSubstr("OTEL_EXPORTER_OTLP_ENDPOINT=\"collector:4317\""),
                                        HasSubstr("OTEL_EXPORTER_OTLP_INSECURE=true")));
-  const SettingsReport taken = read(
-      {{"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"}, {"OTEL_EXPORTER_OTLP_INSECURE", "TRUE"}});
+  const SettingsReport taken =
+      read({{"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"}, {"OTEL_EXPORTER_OTLP_INSECURE", "TRUE"}});
   EXPECT_TRUE(taken.ok());
   EXPECT_EQ(of(taken, Signal::logs).endpoint.host, "collector");
 }
 
 TEST(SettingsTest, SchemeWinsOverInsecure) {
-  EXPECT_FALSE(read({{"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317"},
-                     {"OTEL_EXPORTER_OTLP_INSECURE", "true"}})
-                   .ok());
-  EXPECT_TRUE(read({{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317"},
-                    {"OTEL_EXPORTER_OTLP_INSECURE", "false"}})
-                  .ok());
+  EXPECT_FALSE(read({{"OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317"}, {"OTEL_EXPORTER_OTLP_INSECURE", "true"}}).ok());
+  EXPECT_TRUE(read({{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317"}, {"OTEL_EXPORTER_OTLP_INSECURE", "false"}}).ok());
 }
 
 TEST(SettingsTest, BooleanThatIsNeitherIsFalseAndSaid) {
@@ -250,8 +236,8 @@ TEST(SettingsTest, GeneralVariableThatNobodyUsesIsNotComplainedAbout) {
 TEST(SettingsTest, OtherProtocolsAreRefusedAndUnknownOnesIgnored) {
   for (const char* protocol : {"http/protobuf", "HTTP/JSON"}) {
     const SettingsReport report = read({{"OTEL_EXPORTER_OTLP_PROTOCOL", protocol}});
-    EXPECT_THAT(report.errors, ElementsAre(AllOf(HasSubstr("OTEL_EXPORTER_OTLP_PROTOCOL"),
-                                                 HasSubstr(protocol), HasSubstr("4317"))));
+    EXPECT_THAT(report.errors,
+                ElementsAre(AllOf(HasSubstr("OTEL_EXPORTER_OTLP_PROTOCOL"), HasSubstr(protocol), HasSubstr("4317"))));
   }
   EXPECT_TRUE(read({{"OTEL_EXPORTER_OTLP_PROTOCOL", "gRPC"}}).ok());
   const SettingsReport unknown = read({{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "carrier-pigeon"}});
@@ -268,32 +254,28 @@ TEST(SettingsTest, ProtocolBesideACommandLineEndpointIsOnlySaid) {
 }
 
 TEST(SettingsTest, WhatGoesUnusedIsSaid) {
-  for (const char* name :
-       {"OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_CERTIFICATE",
-        "OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-        "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE"}) {
+  for (const char* name : {"OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_CERTIFICATE",
+                           "OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+                           "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE"}) {
     const SettingsReport report = read({{name, "gzip"}});
     EXPECT_TRUE(report.ok());
     EXPECT_THAT(report.warnings, ElementsAre(HasSubstr(std::string(name) + "=\"gzip\""))) << name;
   }
   EXPECT_THAT(read({{"OTEL_EXPORTER_OTLP_COMPRESSION", "None"}}).warnings, IsEmpty());
-  EXPECT_THAT(read({{"OTEL_EXPORTER_OTLP_COMPRESSION", "zip"}}).warnings,
-              ElementsAre(HasSubstr("zip")));
+  EXPECT_THAT(read({{"OTEL_EXPORTER_OTLP_COMPRESSION", "zip"}}).warnings, ElementsAre(HasSubstr("zip")));
 }
 
 // ---- headers ----
 
 TEST(HeadersTest, PairsAreTrimmedLoweredAndDecoded) {
-  const ParsedHeaders parsed =
-      parse_headers("H", " Authorization = Basic%20QWxhZGRpbg== ,,x-scope=a%2Cb%3Dc;d, e=");
+  const ParsedHeaders parsed = parse_headers("H", " Authorization = Basic%20QWxhZGRpbg== ,,x-scope=a%2Cb%3Dc;d, e=");
   EXPECT_THAT(parsed.complaints, IsEmpty());
-  EXPECT_THAT(parsed.headers, ElementsAre(Header{"authorization", "Basic QWxhZGRpbg=="},
-                                          Header{"x-scope", "a,b=c;d"}, Header{"e", ""}));
+  EXPECT_THAT(parsed.headers, ElementsAre(Header{"authorization", "Basic QWxhZGRpbg=="}, Header{"x-scope", "a,b=c;d"},
+                                          Header{"e", ""}));
 }
 
 TEST(HeadersTest, RepeatedKeyKeepsItsLastValue) {
-  EXPECT_THAT(parse_headers("H", "a=1,b=2,A=3").headers,
-              ElementsAre(Header{"b", "2"}, Header{"a", "3"}));
+  EXPECT_THAT(parse_headers("H", "a=1,b=2,A=3").headers, ElementsAre(Header{"b", "2"}, Header{"a", "3"}));
 }
 
 TEST(HeadersTest, BinaryValuesMayHoldAnyByte) {
@@ -302,15 +284,13 @@ TEST(HeadersTest, BinaryValuesMayHoldAnyByte) {
 }
 
 TEST(HeadersTest, PairThatCannotBeSentIsLeftOutAndItsValueNeverPrinted) {
-  for (const char* bad : {"secret", "=secret", "a b=secret", "k\xc3\xa4=secret",
-                          "grpc-timeout=secret", "TE=secret", "user-agent=secret", "a=secret%2",
-                          "a=secret%zz", "a=secret%0a", "a=secret\x7f", "a=secret%e4"}) {
-    const ParsedHeaders parsed =
-        parse_headers("OTEL_EXPORTER_OTLP_HEADERS", std::string("ok=1,") + bad + ",fine=2");
+  for (const char* bad :
+       {"secret", "=secret", "a b=secret", "k\xc3\xa4=secret", "grpc-timeout=secret", "TE=secret", "user-agent=secret",
+        "a=secret%2", "a=secret%zz", "a=secret%0a", "a=secret\x7f", "a=secret%e4"}) {
+    const ParsedHeaders parsed = parse_headers("OTEL_EXPORTER_OTLP_HEADERS", std::string("ok=1,") + bad + ",fine=2");
     EXPECT_THAT(parsed.headers, ElementsAre(Header{"ok", "1"}, Header{"fine", "2"})) << bad;
-    EXPECT_THAT(parsed.complaints,
-                ElementsAre(AllOf(HasSubstr("OTEL_EXPORTER_OTLP_HEADERS"), HasSubstr("pair 2"),
-                                  Not(HasSubstr("secret")))))
+    EXPECT_THAT(parsed.complaints, ElementsAre(AllOf(HasSubstr("OTEL_EXPORTER_OTLP_HEADERS"), HasSubstr("pair 2"),
+                                                     Not(HasSubstr("secret")))))
         << bad;
   }
 }
@@ -335,8 +315,7 @@ TEST(SettingsTest, OnlyTheExportersVariablesAreTakenFromTheEnvironment) {
   const Variables variables = export_variables();
   unsetenv("OTEL_EXPORTER_OTLP_TIMEOUT");
   unsetenv("OTEL_SERVICE_NAME");
-  EXPECT_THAT(variables, Contains(std::pair<const std::string, std::string>(
-                             "OTEL_EXPORTER_OTLP_TIMEOUT", "123")));
+  EXPECT_THAT(variables, Contains(std::pair<const std::string, std::string>("OTEL_EXPORTER_OTLP_TIMEOUT", "123")));
   EXPECT_EQ(variables.count("OTEL_SERVICE_NAME"), 0u);
 }
 

@@ -92,8 +92,7 @@ std::optional<std::uint64_t> count_records(std::string_view bytes) {
 
 class Sink::Reactor : public grpc::ServerGenericBidiReactor {
  public:
-  Reactor(Sink& sink, grpc::GenericCallbackServerContext* context)
-      : sink_(sink), context_(context) {
+  Reactor(Sink& sink, grpc::GenericCallbackServerContext* context) : sink_(sink), context_(context) {
     StartRead(&message_);
   }
 
@@ -123,8 +122,7 @@ class Sink::Reactor : public grpc::ServerGenericBidiReactor {
 
  private:
   void answer() {
-    const grpc::Status status(static_cast<grpc::StatusCode>(reply_.code), reply_.message,
-                              reply_.details);
+    const grpc::Status status(static_cast<grpc::StatusCode>(reply_.code), reply_.message, reply_.details);
     if (reply_.code != 0 || reply_.omit_response) {
       Finish(status);
       return;
@@ -147,9 +145,8 @@ class Sink::Reactor : public grpc::ServerGenericBidiReactor {
 Sink::Sink(SinkOptions options) : options_(std::move(options)) {
   grpc::ServerBuilder builder;
   const bool is_unix = options_.address.rfind("unix:", 0) == 0;
-  builder.AddListeningPort(
-      is_unix ? options_.address : options_.address + ":" + std::to_string(options_.port),
-      grpc::InsecureServerCredentials(), &port_);
+  builder.AddListeningPort(is_unix ? options_.address : options_.address + ":" + std::to_string(options_.port),
+                           grpc::InsecureServerCredentials(), &port_);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(-1);
   builder.SetMaxSendMessageSize(-1);
@@ -157,9 +154,7 @@ Sink::Sink(SinkOptions options) : options_(std::move(options)) {
   server_ = builder.BuildAndStart();
 }
 
-Sink::~Sink() {
-  stop();
-}
+Sink::~Sink() { stop(); }
 
 SinkCounts Sink::counts(Signal signal) const {
   const std::lock_guard lock(mutex_);
@@ -178,16 +173,12 @@ grpc::ServerGenericBidiReactor* Sink::CreateReactor(grpc::GenericCallbackServerC
   return new Reactor(*this, context);
 }
 
-SinkReply Sink::handle(const grpc::GenericCallbackServerContext& context,
-                       grpc::ByteBuffer& message) {
+SinkReply Sink::handle(const grpc::GenericCallbackServerContext& context, grpc::ByteBuffer& message) {
   SinkRequest request;
   request.path = context.method();
   request.signal = signal_of(request.path);
   if (!request.signal) {
-    return {.code = grpc::StatusCode::UNIMPLEMENTED,
-            .message = "no such service",
-            .details = {},
-            .response = {}};
+    return {.code = grpc::StatusCode::UNIMPLEMENTED, .message = "no such service", .details = {}, .response = {}};
   }
   const std::uint64_t size = message.Length();
   std::uint64_t records = 0;
@@ -195,8 +186,7 @@ SinkReply Sink::handle(const grpc::GenericCallbackServerContext& context,
     request.bytes = flatten(message);
     records = count_records(request.bytes).value_or(0);
     for (const auto& [key, value] : context.client_metadata()) {
-      request.metadata.emplace(std::string(key.data(), key.size()),
-                               std::string(value.data(), value.size()));
+      request.metadata.emplace(std::string(key.data(), key.size()), std::string(value.data(), value.size()));
     }
   }
   message.Clear();

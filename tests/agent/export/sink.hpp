@@ -78,8 +78,7 @@ class Sink : private grpc::CallbackGenericService {
 
  private:
   class Reactor;
-  grpc::ServerGenericBidiReactor* CreateReactor(
-      grpc::GenericCallbackServerContext* context) override;
+  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
   SinkReply handle(const grpc::GenericCallbackServerContext& context, grpc::ByteBuffer& message);
 
   const SinkOptions options_;

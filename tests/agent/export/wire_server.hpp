@@ -51,9 +51,7 @@ class WireServer {
       }
       return true;
     }
-    void write(std::string_view bytes) {
-      static_cast<void>(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL));
-    }
+    void write(std::string_view bytes) { static_cast<void>(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL)); }
     // Keeps the connection open and reads nothing.
     void idle() {
       while (!stop_) {
@@ -71,8 +69,7 @@ class WireServer {
       std::array<char, 24> preface{};
       return read_exactly(preface.data(), preface.size());
     }
-    void write_frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream,
-                     std::string_view payload) {
+    void write_frame(std::uint8_t type, std::uint8_t flags, std::uint32_t stream, std::string_view payload) {
       std::string frame;
       frame += static_cast<char>(payload.size() >> 16);
       frame += static_cast<char>(payload.size() >> 8);
@@ -98,15 +95,13 @@ class WireServer {
         if (!read_exactly(head.data(), head.size())) {
           return std::nullopt;
         }
-        std::string payload((static_cast<std::size_t>(head[0]) << 16) |
-                                (static_cast<std::size_t>(head[1]) << 8) | head[2],
-                            '\0');
+        std::string payload(
+            (static_cast<std::size_t>(head[0]) << 16) | (static_cast<std::size_t>(head[1]) << 8) | head[2], '\0');
         if (!read_exactly(payload.data(), payload.size())) {
           return std::nullopt;
         }
         if (head[3] == 1) {
-          return (std::uint32_t{head[5]} << 24 | std::uint32_t{head[6]} << 16 |
-                  std::uint32_t{head[7]} << 8 | head[8]) &
+          return (std::uint32_t{head[5]} << 24 | std::uint32_t{head[6]} << 16 | std::uint32_t{head[7]} << 8 | head[8]) &
                  0x7fffffffu;
         }
       }
@@ -139,15 +134,13 @@ class WireServer {
   explicit WireServer(std::function<void(Connection&)> script, int receive_buffer_bytes = 0)
       : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     if (receive_buffer_bytes > 0) {
-      setsockopt(listener_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
-                 sizeof(receive_buffer_bytes));
+      setsockopt(listener_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof(receive_buffer_bytes));
     }
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof(address);
-    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-        ::listen(listener_, 8) == 0 &&
+    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0 && ::listen(listener_, 8) == 0 &&
         ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
       port_ = ntohs(address.sin_port);
     }

@@ -116,8 +116,7 @@ class Stream {
 void AppendAndCommit(benchmark::State& state) {
   BenchHold bench(std::uint64_t{128} << 20);
   Stream stream(bench.hold(), bench.add(1), static_cast<std::uint64_t>(state.range(1)) << 20);
-  for (int i = 0; i < 300'000 / state.range(0);
-       ++i) {  // memory committed, the queue as long as it will be
+  for (int i = 0; i < 300'000 / state.range(0); ++i) {  // memory committed, the queue as long as it will be
     stream.pass(state.range(0));
   }
   for (auto _ : state) {
@@ -126,9 +125,7 @@ void AppendAndCommit(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
   state.counters["ns_per_record"] = per_record(state);
 }
-BENCHMARK(AppendAndCommit)
-    ->ArgNames({"records", "waiting_MiB"})
-    ->ArgsProduct({{1, 10, 100, 1000}, {0, 32}});
+BENCHMARK(AppendAndCommit)->ArgNames({"records", "waiting_MiB"})->ArgsProduct({{1, 10, 100, 1000}, {0, 32}});
 
 void HeapString(benchmark::State& state) {
   const std::size_t depth = (static_cast<std::size_t>(state.range(0)) << 20) / kBatchBytes + 1;
@@ -187,8 +184,7 @@ void Settle(benchmark::State& state) {
     static_cast<void>(pass.begin(process));
     for (std::int64_t i = 0; i < state.range(0); ++i) {
       const Appended appended =
-          pass.append({process, Signal::traces, 1, static_cast<std::uint64_t>(i)}, {}, 0, record,
-                      {0, position += 8});
+          pass.append({process, Signal::traces, 1, static_cast<std::uint64_t>(i)}, {}, 0, record, {0, position += 8});
       outcomes.push_back({appended.batch, 1});
     }
     pass.commit();
@@ -241,11 +237,7 @@ void StartOnAFullHold(benchmark::State& state) {
   }
   state.counters["records"] = static_cast<double>(records);
 }
-BENCHMARK(StartOnAFullHold)
-    ->ArgNames({"batch_KiB"})
-    ->Arg(512)
-    ->Arg(16)
-    ->Unit(benchmark::kMillisecond);
+BENCHMARK(StartOnAFullHold)->ArgNames({"batch_KiB"})->Arg(512)->Arg(16)->Unit(benchmark::kMillisecond);
 
 void ReadStatus(benchmark::State& state) {
   BenchHold bench(std::uint64_t{128} << 20);

@@ -42,9 +42,7 @@ class HoldDamage : public HoldFixture {
  protected:
   using Image = std::vector<std::uint64_t>;
 
-  static std::string baseline_text(std::uint8_t process) {
-    return std::string(9000, static_cast<char>('a' + process));
-  }
+  static std::string baseline_text(std::uint8_t process) { return std::string(9000, static_cast<char>('a' + process)); }
 
   // Two processes, six batches of three records, some closed, a parked span and a baseline each.
   void fill() {
@@ -53,12 +51,10 @@ class HoldDamage : public HoldFixture {
       const ProcessIndex process = add(p);
       ASSERT_TRUE(pass.begin(process));
       for (std::uint64_t i = 0; i < 9; ++i) {
-        ASSERT_EQ(pass.append(key(process, i % 3), {}, 0, bytes(std::string(1800, 'x')), {0, i * 8})
-                      .status,
+        ASSERT_EQ(pass.append(key(process, i % 3), {}, 0, bytes(std::string(1800, 'x')), {0, i * 8}).status,
                   AppendStatus::appended);
       }
-      ASSERT_EQ(pass.park(process, Signal::traces, 5, bytes("parked"), {1, 0}, 1).status,
-                AppendStatus::appended);
+      ASSERT_EQ(pass.park(process, Signal::traces, 5, bytes("parked"), {1, 0}, 1).status, AppendStatus::appended);
       pass.set_position(process, 0, 72);
       pass.set_position(process, 1, 8);
       pass.set_written(process, Signal::traces, 10);
@@ -92,13 +88,10 @@ class HoldDamage : public HoldFixture {
     Image image = read();
     with(image);
     const int fd = ::open(path_.c_str(), O_RDWR);
-    ASSERT_EQ(::pwrite(fd, image.data(), image.size() * 8, 0),
-              static_cast<ssize_t>(image.size() * 8));
+    ASSERT_EQ(::pwrite(fd, image.data(), image.size() * 8, 0), static_cast<ssize_t>(image.size() * 8));
     ::close(fd);
   }
-  static std::span<std::byte> bytes_of(Image& image) {
-    return std::as_writable_bytes(std::span(image));
-  }
+  static std::span<std::byte> bytes_of(Image& image) { return std::as_writable_bytes(std::span(image)); }
 
   // The page word of a chain of this kind.
   static std::uint64_t& page_word_of(Image& image, ChainKind kind) {
@@ -191,8 +184,8 @@ TEST_F(HoldDamage, ManyFlippedBytesAtOnce) {
   for (int round = 0; round < 300; ++round) {
     Image image = whole;
     for (int flips = 0; flips < 60; ++flips) {
-      image[(g.processes_offset + random() % (g.pages_offset - g.processes_offset)) / 8] ^=
-          std::uint64_t{1} << random() % 64;
+      image[(g.processes_offset + random() % (g.pages_offset - g.processes_offset)) / 8] ^= std::uint64_t{1}
+                                                                                            << random() % 64;
     }
     auto hold = Hold::over(bytes_of(image), false);
     ASSERT_TRUE(hold.ok());
@@ -212,8 +205,7 @@ TEST_F(HoldDamage, BatchThatLacksAPageIsFreedAndItsRecordsBooked) {
   std::uint64_t damaged = 0;
   for (const ProcessIndex process : hold_->processes()) {
     expect_balance(process, Signal::traces);
-    damaged +=
-        hold_->ledger(process)[0].dropped[static_cast<std::size_t>(DropReason::hold_damaged)];
+    damaged += hold_->ledger(process)[0].dropped[static_cast<std::size_t>(DropReason::hold_damaged)];
   }
   EXPECT_EQ(damaged, 3u);
   expect_usable(*hold_);
@@ -226,11 +218,10 @@ std::string baselines_of(const Hold& hold) {
     std::vector<std::byte> kept;
     const BaselineState state = hold.baseline(process, kept);
     const auto number = static_cast<char>(hold.process(process).identity.uuid[0]);
-    const bool as_written =
-        kept.size() == 9000 && std::all_of(kept.begin(), kept.end(), [&](std::byte byte) {
-          return static_cast<char>(byte) == 'a' + number;
-        });
-    states += state == BaselineState::kept && as_written      ? 'k'
+    const bool as_written = kept.size() == 9000 && std::all_of(kept.begin(), kept.end(), [&](std::byte byte) {
+                              return static_cast<char>(byte) == 'a' + number;
+                            });
+    states += state == BaselineState::kept && as_written     ? 'k'
               : state == BaselineState::lost && kept.empty() ? 'l'
                                                              : '?';
   }
@@ -309,9 +300,8 @@ TEST_F(HoldDamage, RepairMayBeKilledAtEveryStore) {
   });
   const Image damaged = read();
   int killed = 0;
-  for (const char* point : {"hold.start.free", "hold.start.page", "hold.start.book",
-                            "hold.start.process", "hold.start.lanes_lost",
-                            "hold.start.baseline_lost", "hold.start.life"}) {
+  for (const char* point : {"hold.start.free", "hold.start.page", "hold.start.book", "hold.start.process",
+                            "hold.start.lanes_lost", "hold.start.baseline_lost", "hold.start.life"}) {
     for (int hit = 1; hit <= 3; ++hit) {
       change([&](Image& image) { image = damaged; });
       const pid_t child = ::fork();
@@ -329,8 +319,7 @@ TEST_F(HoldDamage, RepairMayBeKilledAtEveryStore) {
       std::uint64_t booked = 0;
       for (const ProcessIndex process : hold_->processes()) {
         expect_balance(process, Signal::traces);
-        booked +=
-            hold_->ledger(process)[0].dropped[static_cast<std::size_t>(DropReason::hold_damaged)];
+        booked += hold_->ledger(process)[0].dropped[static_cast<std::size_t>(DropReason::hold_damaged)];
       }
       EXPECT_EQ(booked, 3u) << point << " hit " << hit;
       EXPECT_EQ(baselines_of(*hold_), "lk") << point << " hit " << hit;
@@ -379,8 +368,7 @@ TEST_F(HoldDamage, LogThatAimsOutsideTheTablesIsGarbage) {
 }
 
 TEST_F(HoldDamage, TruncatedFileMakesTheHoldAnew) {
-  for (const std::uint64_t size :
-       {std::uint64_t{1}, std::uint64_t{4096}, kBytes - 4096, kBytes + 1}) {
+  for (const std::uint64_t size : {std::uint64_t{1}, std::uint64_t{4096}, kBytes - 4096, kBytes + 1}) {
     reset(kBytes);
     fill();
     hold_ = nullptr;
@@ -404,14 +392,12 @@ TEST_F(HoldDamage, StatusOfADamagedHoldSaysWhatIsWrong) {
 
 // In a process and mount namespace of its own, on a tmpfs of `kilobytes`. Answers 0, or the line it
 // failed.
-int on_small_tmpfs(const std::string& folder, int kilobytes,
-                   const std::function<int(const std::string&)>& test) {
+int on_small_tmpfs(const std::string& folder, int kilobytes, const std::function<int(const std::string&)>& test) {
   constexpr int kCannotMount = 255;
   const pid_t child = ::fork();
   if (child == 0) {
     const std::string options = "mode=0700,size=" + std::to_string(kilobytes) + "k";
-    if (::unshare(CLONE_NEWNS) != 0 ||
-        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         ::mount("tmpfs", folder.c_str(), "tmpfs", 0, options.c_str()) != 0) {
       ::_exit(kCannotMount);
     }
@@ -444,8 +430,8 @@ TEST_F(HoldDamage, FullTmpfsIsAnAnswerAndNotASignal) {
       if (!process || !pass.begin(*process)) {
         return __LINE__ % 250;
       }
-      const Appended appended = pass.append({*process, Signal::traces, 1, i}, {}, 0,
-                                            bytes(std::string(4000, 'x')), {0, i * 8});
+      const Appended appended =
+          pass.append({*process, Signal::traces, 1, i}, {}, 0, bytes(std::string(4000, 'x')), {0, i * 8});
       pass.commit();
       if (appended.status == AppendStatus::full) {
         break;
@@ -457,13 +443,11 @@ TEST_F(HoldDamage, FullTmpfsIsAnAnswerAndNotASignal) {
     }
     // What is settled makes room at once.
     const Outcome outcome{batches[0], 1};
-    if (!hold.close(batches[0], {}).ok() || !hold.settle({&outcome, 1}).ok() ||
-        !pass.begin(*process)) {
+    if (!hold.close(batches[0], {}).ok() || !hold.settle({&outcome, 1}).ok() || !pass.begin(*process)) {
       return __LINE__ % 250;
     }
     const bool fits =
-        pass.join({*process, Signal::traces, 1, 0}, {}, 0, bytes("r"), {0, 8}, 1, {}).status ==
-        AppendStatus::appended;
+        pass.join({*process, Signal::traces, 1, 0}, {}, 0, bytes("r"), {0, 8}, 1, {}).status == AppendStatus::appended;
     pass.commit();
     return fits ? 0 : __LINE__ % 250;
   });

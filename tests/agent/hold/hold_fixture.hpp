@@ -21,14 +21,11 @@
 namespace tailrace::agent {
 
 inline std::string make_folder() {
-  std::string name =
-      std::filesystem::exists("/dev/shm") ? "/dev/shm/hold-test-XXXXXX" : "/tmp/hold-test-XXXXXX";
+  std::string name = std::filesystem::exists("/dev/shm") ? "/dev/shm/hold-test-XXXXXX" : "/tmp/hold-test-XXXXXX";
   return ::mkdtemp(name.data()) != nullptr ? name : std::string();
 }
 
-inline ByteSpan bytes(std::string_view text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
+inline ByteSpan bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
 
 inline Uuid uuid(std::uint8_t number) {
   Uuid id{};
@@ -106,14 +103,12 @@ class HoldFixture : public ::testing::Test {
   // As after kill -9: what is private is never destroyed; the file goes on from a copy, since the
   // lock stays with the lost hold.
   void lose() {
-    static std::vector<Hold*>* const kLost =
-        new std::vector<Hold*>;  // reachable: no leak to be reported
+    static std::vector<Hold*>* const kLost = new std::vector<Hold*>;  // reachable: no leak to be reported
     kLost->push_back(hold_.release());
     const std::string old = path_;
     path_ = folder_ + "/hold" + std::to_string(kLost->size());
     std::filesystem::copy_file(old, path_);
-    std::filesystem::permissions(
-        path_, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    std::filesystem::permissions(path_, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
     open();
   }
 
@@ -129,12 +124,9 @@ class HoldFixture : public ::testing::Test {
     EXPECT_TRUE(added.ok()) << added.error().sentence;
     return added.ok() ? *added : kNoProcess;
   }
-  static BatchKey key(ProcessIndex process, std::uint64_t route = 0) {
-    return {process, Signal::traces, 1, route};
-  }
+  static BatchKey key(ProcessIndex process, std::uint64_t route = 0) { return {process, Signal::traces, 1, route}; }
   // One record of 8 bytes of its lane, in a pass of its own.
-  BatchId put(Pass& pass, ProcessIndex process, const std::string& record, Origin origin,
-              std::uint64_t route = 0) {
+  BatchId put(Pass& pass, ProcessIndex process, const std::string& record, Origin origin, std::uint64_t route = 0) {
     EXPECT_TRUE(pass.begin(process));
     const Appended appended = pass.append(key(process, route), {}, 0, bytes(record), origin);
     EXPECT_EQ(appended.status, AppendStatus::appended);
@@ -155,8 +147,7 @@ class HoldFixture : public ::testing::Test {
     const SignalLedger ledger = hold_->ledger(process)[static_cast<std::size_t>(signal)];
     EXPECT_EQ(ledger.imbalance(), 0);
     EXPECT_EQ(ledger.unaccounted(), 0);
-    EXPECT_EQ(ledger.written(),
-              ledger.delivered + ledger.rejected + ledger.dropped_total() + ledger.pending());
+    EXPECT_EQ(ledger.written(), ledger.delivered + ledger.rejected + ledger.dropped_total() + ledger.pending());
   }
 
   std::string folder_;

@@ -69,8 +69,7 @@ namespace {
 
 template <typename T>
 T* shared_memory() {
-  void* memory =
-      ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* memory = ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   return memory == MAP_FAILED ? nullptr : new (memory) T();
 }
 
@@ -165,10 +164,9 @@ class KillMatrix : public ::testing::Test {
 
   // So that a start has something to finish, to clear or to count.
   const char* something_left_behind() {
-    static constexpr const char* kPoints[] = {
-        "hold.txn.valid",   "hold.txn.apply",        "hold.txn.apply",
-        "hold.txn.counted", "hold.page.take",        "hold.page.clear",
-        "hold.drain.begun", "hold.settle.committed", "hold.txn.entry"};
+    static constexpr const char* kPoints[] = {"hold.txn.valid",   "hold.txn.apply",        "hold.txn.apply",
+                                              "hold.txn.counted", "hold.page.take",        "hold.page.clear",
+                                              "hold.drain.begun", "hold.settle.committed", "hold.txn.entry"};
     return kPoints[random_() % std::size(kPoints)];
   }
 
@@ -183,8 +181,7 @@ class KillMatrix : public ::testing::Test {
       return;
     }
     const End end = live(point, hit);
-    const std::string place =
-        end == End::finished ? "at the end" : point + (" hit " + std::to_string(hit));
+    const std::string place = end == End::finished ? "at the end" : point + (" hit " + std::to_string(hit));
     if (end == End::wrong) {
       verdict.wrong = place + ": " + control->wrong;
       return;
@@ -211,8 +208,7 @@ class KillMatrix : public ::testing::Test {
       const std::uint32_t point = turn % points;
       const char* name = control->names[point];
       if (std::strncmp(name, "hold.start.", 11) == 0) {
-        step(something_left_behind(), 1 + static_cast<std::uint32_t>(random_() % 40), threads,
-             verdict);
+        step(something_left_behind(), 1 + static_cast<std::uint32_t>(random_() % 40), threads, verdict);
         step(name, 1 + static_cast<std::uint32_t>(random_() % 3), threads, verdict);
       } else {
         const std::uint64_t among = random_() % 2 != 0 ? 6 : 1 + control->hits[point] / 6;
@@ -232,24 +228,16 @@ class KillMatrix : public ::testing::Test {
 void expect_names(const std::map<std::string, int>& killed) {
   // Every kind of store there is: a point that is renamed or no longer reached must not pass in
   // silence.
-  for (const char* name : {"hold.create.sized",    "hold.create.header",
-                           "hold.create.geometry", "hold.create.magic",
-                           "hold.txn.entry",       "hold.txn.checksum",
-                           "hold.txn.valid",       "hold.txn.apply",
-                           "hold.txn.counted",     "hold.txn.clear",
-                           "hold.page.take",       "hold.page.clear",
-                           "hold.slot.high",       "hold.slot.owner",
-                           "hold.slot.words",      "hold.write",
-                           "hold.close.patch",     "hold.close.state",
-                           "hold.settle.begin",    "hold.settle.committed",
-                           "hold.retry.word",      "hold.pass.begin",
-                           "hold.pass.committed",  "hold.drain.begun",
-                           "hold.drain.ended",     "hold.process.clear",
-                           "hold.process.words",   "hold.process.positions",
-                           "hold.process.added",   "hold.process.retired",
-                           "hold.start.apply",     "hold.start.counted",
-                           "hold.start.clear",     "hold.start.page",
-                           "hold.start.death",     "hold.start.life"}) {
+  for (const char* name :
+       {"hold.create.sized",  "hold.create.header",   "hold.create.geometry", "hold.create.magic",
+        "hold.txn.entry",     "hold.txn.checksum",    "hold.txn.valid",       "hold.txn.apply",
+        "hold.txn.counted",   "hold.txn.clear",       "hold.page.take",       "hold.page.clear",
+        "hold.slot.high",     "hold.slot.owner",      "hold.slot.words",      "hold.write",
+        "hold.close.patch",   "hold.close.state",     "hold.settle.begin",    "hold.settle.committed",
+        "hold.retry.word",    "hold.pass.begin",      "hold.pass.committed",  "hold.drain.begun",
+        "hold.drain.ended",   "hold.process.clear",   "hold.process.words",   "hold.process.positions",
+        "hold.process.added", "hold.process.retired", "hold.start.apply",     "hold.start.counted",
+        "hold.start.clear",   "hold.start.page",      "hold.start.death",     "hold.start.life"}) {
     const auto found = killed.find(name);
     EXPECT_TRUE(found != killed.end() && found->second > 0) << "nobody was killed at " << name;
   }
@@ -263,8 +251,8 @@ TEST_F(KillMatrix, NothingIsLostDoubledLeakedOrOwnedTwice) {
     expect_names(killed_at_);
   }
   RecordProperty("kills", verdict.kills);
-  std::printf("%d kills at %zu points, %d worlds came to their end\n", verdict.kills,
-              killed_at_.size(), verdict.worlds);
+  std::printf("%d kills at %zu points, %d worlds came to their end\n", verdict.kills, killed_at_.size(),
+              verdict.worlds);
 }
 
 TEST_F(KillMatrix, TheSameWithThreeThreads) {
@@ -319,16 +307,15 @@ std::string mistake_name(Mutation mistake) {
   return kNames.at(static_cast<std::size_t>(mistake));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Each, KillMatrixMistakes,
-    ::testing::Values(Mutation::position_before_commit, Mutation::pages_before_settlement,
-                      Mutation::pages_not_cleared_at_start, Mutation::settle_in_two,
-                      Mutation::valid_before_entries, Mutation::deltas_in_log,
-                      Mutation::clear_before_apply, Mutation::page_word_after_commit,
-                      Mutation::booked_before_join, Mutation::first_position_forgotten,
-                      Mutation::baseline_before_points, Mutation::points_before_baseline,
-                      Mutation::baseline_freed_early),
-    [](const ::testing::TestParamInfo<Mutation>& each) { return mistake_name(each.param); });
+INSTANTIATE_TEST_SUITE_P(Each, KillMatrixMistakes,
+                         ::testing::Values(Mutation::position_before_commit, Mutation::pages_before_settlement,
+                                           Mutation::pages_not_cleared_at_start, Mutation::settle_in_two,
+                                           Mutation::valid_before_entries, Mutation::deltas_in_log,
+                                           Mutation::clear_before_apply, Mutation::page_word_after_commit,
+                                           Mutation::booked_before_join, Mutation::first_position_forgotten,
+                                           Mutation::baseline_before_points, Mutation::points_before_baseline,
+                                           Mutation::baseline_freed_early),
+                         [](const ::testing::TestParamInfo<Mutation>& each) { return mistake_name(each.param); });
 
 }  // namespace
 }  // namespace tailrace::agent

@@ -58,8 +58,7 @@ TEST_F(HoldTest, UncommittedPassLeavesNothing) {
   const Occupancy before = hold_->occupancy();
   Pass pass(*hold_);
   ASSERT_TRUE(pass.begin(process));
-  static_cast<void>(
-      pass.append(key(process), bytes("h"), 0, bytes(std::string(9000, 'x')), {0, 0}));
+  static_cast<void>(pass.append(key(process), bytes("h"), 0, bytes(std::string(9000, 'x')), {0, 0}));
   pass.drop(process, Signal::logs, DropReason::corrupt);
   pass.abandon();
   EXPECT_EQ(hold_->occupancy().bytes_used, before.bytes_used);
@@ -84,9 +83,8 @@ TEST_F(HoldTest, KeysKeepRecordsApart) {
   Pass pass(*hold_);
   ASSERT_TRUE(pass.begin(process));
   std::vector<BatchId> batches;
-  for (const BatchKey& each :
-       {BatchKey{process, Signal::traces, 0, 1}, BatchKey{process, Signal::logs, 0, 1},
-        BatchKey{process, Signal::traces, 1, 1}, BatchKey{process, Signal::traces, 0, 2}}) {
+  for (const BatchKey& each : {BatchKey{process, Signal::traces, 0, 1}, BatchKey{process, Signal::logs, 0, 1},
+                               BatchKey{process, Signal::traces, 1, 1}, BatchKey{process, Signal::traces, 0, 2}}) {
     batches.push_back(pass.append(each, {}, 0, bytes("r"), {0, 0}).batch);
   }
   pass.commit();
@@ -165,9 +163,7 @@ TEST_F(HoldTest, SettlementBooksAndFreesInOneStep) {
   ASSERT_TRUE(pass.begin(process));
   BatchId batch;
   for (int i = 0; i < 10; ++i) {
-    batch = pass.append(key(process), {}, 0, bytes(std::string(1000, 'x')),
-                        {0, 8u * static_cast<unsigned>(i)})
-                .batch;
+    batch = pass.append(key(process), {}, 0, bytes(std::string(1000, 'x')), {0, 8u * static_cast<unsigned>(i)}).batch;
   }
   pass.set_written(process, Signal::traces, 10);
   pass.commit();
@@ -226,9 +222,8 @@ TEST_F(HoldTest, RequestTooLargeForTheLogSettlesBatchByBatch) {
   for (int round = 0; round < 10; ++round) {
     ASSERT_TRUE(large.begin(owner));
     for (std::uint64_t i = 0; i < 500; ++i) {
-      const Appended appended =
-          large.append({owner, Signal::logs, 1, static_cast<std::uint64_t>(round) * 500 + i}, {}, 0,
-                       bytes("r"), {0, i * 8});
+      const Appended appended = large.append({owner, Signal::logs, 1, static_cast<std::uint64_t>(round) * 500 + i}, {},
+                                             0, bytes("r"), {0, i * 8});
       ASSERT_EQ(appended.status, AppendStatus::appended);
       outcomes.push_back({appended.batch, 1});
     }
@@ -305,10 +300,8 @@ TEST_F(HoldTest, JoinMayUseTheReserveThatAppendMayNot) {
   ASSERT_TRUE(pass.begin(process));
   std::uint64_t i = 0;
   while (pass.append(key(process, 9), {}, 0, bytes(std::string(4096, 'x')), {0, ++i * 8}).status ==
-         AppendStatus::appended) {
-  }
-  EXPECT_EQ(pass.append(key(process, 1), {}, 0, bytes("r"), {0, ++i * 8}).status,
-            AppendStatus::full);
+         AppendStatus::appended) {}
+  EXPECT_EQ(pass.append(key(process, 1), {}, 0, bytes("r"), {0, ++i * 8}).status, AppendStatus::full);
   EXPECT_EQ(pass.join(key(process, 1), {}, 0, bytes("r"), {0, i * 8}, 1, {&part.batch, 1}).status,
             AppendStatus::appended);
   pass.commit();
@@ -319,14 +312,10 @@ TEST_F(HoldTest, RecordThatCanNeverFitIsOversize) {
   const ProcessIndex process = add();
   Pass pass(*hold_);
   ASSERT_TRUE(pass.begin(process));
-  EXPECT_EQ(pass.append(key(process), {}, 0,
-                        bytes(std::string(pass.max_record_bytes() + 20000, 'x')), {0, 0})
-                .status,
+  EXPECT_EQ(pass.append(key(process), {}, 0, bytes(std::string(pass.max_record_bytes() + 20000, 'x')), {0, 0}).status,
             AppendStatus::oversize);
-  EXPECT_EQ(
-      pass.append(key(process), {}, 0, bytes(std::string(pass.max_record_bytes(), 'x')), {0, 0})
-          .status,
-      AppendStatus::appended);
+  EXPECT_EQ(pass.append(key(process), {}, 0, bytes(std::string(pass.max_record_bytes(), 'x')), {0, 0}).status,
+            AppendStatus::appended);
 }
 
 TEST_F(HoldTest, PassTouchesNoMoreBatchesThanItsCap) {
@@ -334,8 +323,7 @@ TEST_F(HoldTest, PassTouchesNoMoreBatchesThanItsCap) {
   Pass pass(*hold_, 3);
   ASSERT_TRUE(pass.begin(process));
   for (std::uint64_t route = 0; route < 3; ++route) {
-    EXPECT_EQ(pass.append(key(process, route), {}, 0, bytes("r"), {0, route}).status,
-              AppendStatus::appended);
+    EXPECT_EQ(pass.append(key(process, route), {}, 0, bytes("r"), {0, route}).status, AppendStatus::appended);
   }
   EXPECT_EQ(pass.append(key(process, 3), {}, 0, bytes("r"), {0, 3}).status, AppendStatus::cap);
   EXPECT_EQ(pass.append(key(process, 0), {}, 0, bytes("r"), {0, 3}).status, AppendStatus::appended);
@@ -362,10 +350,8 @@ TEST_F(HoldTest, ParkedPartsAreFoundAfterARestartAndJoinInOneStep) {
   const ProcessIndex process = add();
   Pass pass(*hold_);
   ASSERT_TRUE(pass.begin(process));
-  ASSERT_EQ(pass.park(process, Signal::traces, 77, bytes("span"), {0, 0}, 1).status,
-            AppendStatus::appended);
-  ASSERT_EQ(pass.park(process, Signal::traces, 77, bytes("part"), {1, 0}, 0).status,
-            AppendStatus::appended);
+  ASSERT_EQ(pass.park(process, Signal::traces, 77, bytes("span"), {0, 0}, 1).status, AppendStatus::appended);
+  ASSERT_EQ(pass.park(process, Signal::traces, 77, bytes("part"), {1, 0}, 0).status, AppendStatus::appended);
   pass.set_written(process, Signal::traces, 1);
   pass.set_position(process, 0, 8);
   pass.set_position(process, 1, 8);
@@ -410,8 +396,7 @@ TEST_F(HoldTest, ParkedChainsTakeAnEighthAtMost) {
   Pass pass(*hold_, 512);
   ASSERT_TRUE(pass.begin(process));
   std::uint64_t parked = 0;
-  while (pass.park(process, Signal::traces, parked, bytes("p"), {0, parked}, 0).status ==
-         AppendStatus::appended) {
+  while (pass.park(process, Signal::traces, parked, bytes("p"), {0, parked}, 0).status == AppendStatus::appended) {
     ++parked;
   }
   pass.commit();
@@ -492,8 +477,7 @@ TEST_F(HoldTest, AfterARestartSettledStaysAtR4sValueUntilWhatWasFoundIsSettled) 
   ASSERT_EQ(hold_->position(process, 0), 72u);
   reopen(&pass);
   Sink sink;
-  const std::vector<std::uint64_t> old = {
-      64, 1000};  // lane 1's word is beyond its committed position 0
+  const std::vector<std::uint64_t> old = {64, 1000};  // lane 1's word is beyond its committed position 0
   hold_->attach(process, &sink, old);
   EXPECT_EQ(sink.last[0], 64u);
   EXPECT_EQ(sink.last[1], 0u);
@@ -573,9 +557,7 @@ TEST_F(HoldTest, FullTableFoldsGoneProcessesIntoTheirServiceThenIntoOthers) {
     delivered[service.service] = service.ledger[0].delivered;
   }
   EXPECT_EQ(delivered["batch-job"], 57u);
-  EXPECT_EQ(
-      delivered["others"] + delivered["lonely19"] + delivered["lonely39"] + delivered["lonely59"],
-      3u);
+  EXPECT_EQ(delivered["others"] + delivered["lonely19"] + delivered["lonely39"] + delivered["lonely59"], 3u);
 }
 
 TEST_F(HoldTest, TableFullOfLiveProcessesIsAnError) {
@@ -637,8 +619,7 @@ TEST(ShareOut, GivesLargestRemaindersFirstAndNeverMoreThanAPartHas) {
   EXPECT_THAT(share_out(100, std::vector<std::uint64_t>{3, 4}), ElementsAre(3, 4));
   EXPECT_THAT(share_out(3, std::vector<std::uint64_t>{0, 0}), ElementsAre(0, 0));
   const std::uint64_t large = ~std::uint64_t{0} / 4;
-  EXPECT_THAT(share_out(large, std::vector<std::uint64_t>{large, large}),
-              ElementsAre(large / 2 + 1, large / 2));
+  EXPECT_THAT(share_out(large, std::vector<std::uint64_t>{large, large}), ElementsAre(large / 2 + 1, large / 2));
 }
 
 // --- attempts
@@ -825,8 +806,7 @@ TEST_F(HoldTest, MemoryOfABurstIsGivenBackAndTakenAgain) {
     settle_all(batch, 1);
   }
   EXPECT_GT(hold_->occupancy().bytes_committed, std::uint64_t{8} << 20);
-  while (hold_->trim(1 << 20) != 0) {
-  }
+  while (hold_->trim(1 << 20) != 0) {}
   EXPECT_LE(hold_->occupancy().bytes_committed, std::uint64_t{2} << 20);
   struct stat info {};
   ASSERT_EQ(::stat(path_.c_str(), &info), 0);
@@ -922,10 +902,8 @@ TEST_F(HoldTest, WhatWaitsForAnAnswerIsNamedUntilItIsSettled) {
   Pass pass(*hold_);
   ASSERT_TRUE(pass.begin(process));
   ASSERT_TRUE(pass.begin(other));
-  const BatchId critical =
-      pass.append({process, Signal::logs, 0, 1}, {}, 0, bytes("c"), {0, 0}).batch;
-  const BatchId normal =
-      pass.append({process, Signal::logs, 1, 1}, {}, 0, bytes("n"), {0, 0}).batch;
+  const BatchId critical = pass.append({process, Signal::logs, 0, 1}, {}, 0, bytes("c"), {0, 0}).batch;
+  const BatchId normal = pass.append({process, Signal::logs, 1, 1}, {}, 0, bytes("n"), {0, 0}).batch;
   const BatchId open = pass.append({process, Signal::logs, 1, 2}, {}, 0, bytes("o"), {0, 0}).batch;
   const BatchId others = pass.append({other, Signal::logs, 0, 1}, {}, 0, bytes("x"), {0, 0}).batch;
   static_cast<void>(pass.park(process, Signal::traces, 1, bytes("part"), {0, 0}, 0, 0));

@@ -54,17 +54,10 @@ Fate fate_of(const World& world, const Place& place) {
     return Fate::batch;
   }
   const std::uint64_t number = hash_of(world, place, 1) % 16;
-  return number == 0   ? Fate::filtered
-         : number <= 2 ? Fate::parked
-         : number == 3 ? Fate::part
-                       : Fate::batch;
+  return number == 0 ? Fate::filtered : number <= 2 ? Fate::parked : number == 3 ? Fate::part : Fate::batch;
 }
-bool is_discarded(const World& world, const Place& place) {
-  return hash_of(world, place, 2) % 4 == 0;
-}
-std::uint32_t weight_of(const World& world, const Place& place) {
-  return fate_of(world, place) == Fate::part ? 0 : 1;
-}
+bool is_discarded(const World& world, const Place& place) { return hash_of(world, place, 2) % 4 == 0; }
+std::uint32_t weight_of(const World& world, const Place& place) { return fate_of(world, place) == Fate::part ? 0 : 1; }
 Signal signal_of(const World& world, const Place& place) {
   if (place.lane == kMetricLane) {
     return Signal::metrics;
@@ -90,8 +83,7 @@ std::string record_of(const World& world, const Place& place) {
 }
 
 // Units [from, until) of a process's counter.
-std::string point_of(const World& world, std::uint32_t process, std::uint32_t from,
-                     std::uint32_t until) {
+std::string point_of(const World& world, std::uint32_t process, std::uint32_t from, std::uint32_t until) {
   const Place place{process, kMetricLane, from};
   const std::uint64_t dice = hash_of(world, place, 6);
   std::string text(sizeof(RecordHead) + dice % 1500, static_cast<char>('A' + dice % 26));
@@ -114,8 +106,7 @@ std::string baseline_of(const World& world, std::uint32_t process, std::uint64_t
 }
 
 // The value a baseline says; nullopt if it is not one of that process.
-std::optional<std::uint64_t> value_of(const World& world, std::uint32_t process,
-                                      const std::string& text) {
+std::optional<std::uint64_t> value_of(const World& world, std::uint32_t process, const std::string& text) {
   BaselineHead head{};
   if (text.size() < sizeof head) {
     return std::nullopt;
@@ -139,8 +130,8 @@ struct Found {
 };
 
 // The records of a chain's bytes; nullopt with a reason if they are not what was written.
-std::optional<std::vector<Found>> parse(const World& world, const std::string& text, bool has_head,
-                                        bool closed, std::string& why) {
+std::optional<std::vector<Found>> parse(const World& world, const std::string& text, bool has_head, bool closed,
+                                        std::string& why) {
   std::vector<Found> places;
   std::size_t at = 0;
   if (has_head) {
@@ -163,8 +154,8 @@ std::optional<std::vector<Found>> parse(const World& world, const std::string& t
       return std::nullopt;
     }
     std::memcpy(&head, text.data() + at, sizeof head);
-    const bool point = head.magic == kPointMagic && head.place.lane == kMetricLane &&
-                       head.place.record < head.until && head.until <= kWorldRecords;
+    const bool point = head.magic == kPointMagic && head.place.lane == kMetricLane && head.place.record < head.until &&
+                       head.until <= kWorldRecords;
     if ((!point && (head.magic != kRecordMagic || head.place.lane >= kWorldLanes)) ||
         head.place.process >= kWorldProcesses || head.place.record >= kWorldRecords ||
         text.compare(at, head.size,
@@ -188,9 +179,7 @@ Uuid uuid_of(std::uint32_t process) {
   return uuid;
 }
 
-ByteSpan bytes_of(const std::string& text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
+ByteSpan bytes_of(const std::string& text) { return std::as_bytes(std::span(text.data(), text.size())); }
 
 std::string text_of(const Hold& hold, BatchId batch) {
   std::vector<ByteSpan> pieces;
@@ -207,9 +196,7 @@ std::string text_of(const Hold& hold, BatchId batch) {
 class WorldSink : public SettledSink {
  public:
   WorldSink(World& world, std::uint32_t process) : world_(world), process_(process) {}
-  void settled(std::uint32_t lane, std::uint64_t position) override {
-    world_.settled[process_][lane] = position;
-  }
+  void settled(std::uint32_t lane, std::uint64_t position) override { world_.settled[process_][lane] = position; }
 
  private:
   World& world_;
@@ -331,8 +318,7 @@ class Worker {
 
   BatchKey key_of(const Mine& mine, const Place& place) const {
     const std::uint64_t dice = hash_of(world_, place, 5);
-    return {mine.index, signal_of(world_, place), static_cast<std::uint8_t>(dice % 2),
-            dice / 2 % 2};
+    return {mine.index, signal_of(world_, place), static_cast<std::uint8_t>(dice % 2), dice / 2 % 2};
   }
 
   void drain() {
@@ -365,8 +351,7 @@ class Worker {
       return;
     }
     for (const auto& [id, place] : joined_) {
-      std::erase_if(mine->parked,
-                    [&, chain = id](const auto& parked) { return parked.first == chain; });
+      std::erase_if(mine->parked, [&, chain = id](const auto& parked) { return parked.first == chain; });
     }
     pass_.commit();
     mine->parked.insert(mine->parked.end(), parked_now.begin(), parked_now.end());
@@ -382,8 +367,7 @@ class Worker {
   }
 
   // false: no room in the hold or in this pass.
-  bool take(Mine& mine, const Place& place, Origin origin,
-            std::vector<std::pair<BatchId, Place>>& parked_now) {
+  bool take(Mine& mine, const Place& place, Origin origin, std::vector<std::pair<BatchId, Place>>& parked_now) {
     const std::string record = record_of(world_, place);
     const Fate fate = fate_of(world_, place);
     if (fate == Fate::filtered) {
@@ -391,8 +375,8 @@ class Worker {
       return true;
     }
     if (fate == Fate::parked || fate == Fate::part) {
-      const Appended parked = pass_.park(mine.index, Signal::traces, place.record, bytes_of(record),
-                                         origin, weight_of(world_, place));
+      const Appended parked =
+          pass_.park(mine.index, Signal::traces, place.record, bytes_of(record), origin, weight_of(world_, place));
       if (parked.status == AppendStatus::appended) {
         parked_now.emplace_back(parked.batch, place);
       }
@@ -405,10 +389,9 @@ class Worker {
                   std::span<const BatchId> parked) {
     const BatchHead head{kHeadMagic, 0};
     const ByteSpan head_bytes = std::as_bytes(std::span(&head, 1));
-    return parked.empty()
-               ? pass_.append(key_of(mine, place), head_bytes, place.lane, bytes_of(record), origin)
-               : pass_.join(key_of(mine, place), head_bytes, place.lane, bytes_of(record), origin,
-                            weight_of(world_, place), parked);
+    return parked.empty() ? pass_.append(key_of(mine, place), head_bytes, place.lane, bytes_of(record), origin)
+                          : pass_.join(key_of(mine, place), head_bytes, place.lane, bytes_of(record), origin,
+                                       weight_of(world_, place), parked);
   }
 
   std::uint64_t collected(const Mine& mine) {
@@ -416,8 +399,7 @@ class Worker {
     if (hold_.baseline(mine.index, bytes) == BaselineState::none) {
       return 0;
     }
-    const auto value = value_of(world_, mine.number,
-                                {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    const auto value = value_of(world_, mine.number, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     if (!value) {
       shared_.complain("the baseline read back is none");
     }
@@ -431,8 +413,7 @@ class Worker {
       return;
     }
     const std::uint64_t from = collected(*mine);
-    const std::uint64_t now =
-        std::min<std::uint64_t>(kWorldRecords, world_.counter[mine->number] + random_() % 8);
+    const std::uint64_t now = std::min<std::uint64_t>(kWorldRecords, world_.counter[mine->number] + random_() % 8);
     world_.counter[mine->number] = now;
     if (now == from) {
       return;
@@ -448,11 +429,11 @@ class Worker {
       if (begin == end || status != AppendStatus::appended) {
         continue;
       }
-      const std::string point = point_of(world_, mine->number, static_cast<std::uint32_t>(begin),
-                                         static_cast<std::uint32_t>(end));
+      const std::string point =
+          point_of(world_, mine->number, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end));
       status = pass_
-                   .append({mine->index, Signal::metrics, 1, begin % 2},
-                           std::as_bytes(std::span(&head, 1)), 0, bytes_of(point), {})
+                   .append({mine->index, Signal::metrics, 1, begin % 2}, std::as_bytes(std::span(&head, 1)), 0,
+                           bytes_of(point), {})
                    .status;
       pass_.add_produced(mine->index, Signal::metrics, 1);
     }
@@ -480,8 +461,7 @@ class Worker {
         if (!pass_.discard(id, DropReason::corrupt)) {
           return;
         }
-      } else if (append(mine, place, record_of(world_, place),
-                        {place.lane, place.record * kRecordStep}, {&id, 1})
+      } else if (append(mine, place, record_of(world_, place), {place.lane, place.record * kRecordStep}, {&id, 1})
                      .status != AppendStatus::appended) {
         return;
       }
@@ -627,8 +607,8 @@ std::string run_agent(World& world, const std::string& path) {
     return opened.error().sentence;
   }
   Hold& hold = **opened;
-  if (!hold.recovery().baselines_lost.empty() || hold.recovery().chains_damaged != 0 || hold.recovery().records_damaged != 0 ||
-      hold.recovery().renewed) {
+  if (!hold.recovery().baselines_lost.empty() || hold.recovery().chains_damaged != 0 ||
+      hold.recovery().records_damaged != 0 || hold.recovery().renewed) {
     return "the agent found damage: " + hold.recovery().damage;
   }
   Shared shared{world, hold, {}, {}, {}};
@@ -673,8 +653,7 @@ namespace {
 
 class Look {
  public:
-  Look(World& world, const std::string& path, bool finished)
-      : world_(world), path_(path), finished_(finished) {}
+  Look(World& world, const std::string& path, bool finished) : world_(world), path_(path), finished_(finished) {}
 
   std::vector<std::string> judge() {
     if (!load()) {
@@ -773,8 +752,7 @@ class Look {
         continue;
       }
       if (!pages_.emplace(std::pair(slot, page_index(owner)), page).second) {
-        complain("slot " + std::to_string(slot) + " has two pages " +
-                 std::to_string(page_index(owner)));
+        complain("slot " + std::to_string(slot) + " has two pages " + std::to_string(page_index(owner)));
       }
     }
   }
@@ -850,16 +828,14 @@ class Look {
       }
     }
     if (records != slot_records(words[kSlotState])) {
-      complain("slot " + std::to_string(slot) + " counts " +
-               std::to_string(slot_records(words[kSlotState])) + " records and has " +
-               std::to_string(records));
+      complain("slot " + std::to_string(slot) + " counts " + std::to_string(slot_records(words[kSlotState])) +
+               " records and has " + std::to_string(records));
     }
     entry->second.held[owner_signal(words[kSlotOwner])] += records;
   }
 
   static std::string name(const Place& place) {
-    return std::to_string(place.process) + "/" + std::to_string(place.lane) + "/" +
-           std::to_string(place.record);
+    return std::to_string(place.process) + "/" + std::to_string(place.lane) + "/" + std::to_string(place.record);
   }
 
   void judge_records() {
@@ -872,8 +848,7 @@ class Look {
                                         : entry->gone    ? kWorldRecords * kRecordStep
                                                          : entry->positions[lane];
         if (committed < world_.tail[p][lane]) {
-          complain("lane " + std::to_string(p) + "/" + std::to_string(lane) +
-                   " fell behind its tail");
+          complain("lane " + std::to_string(p) + "/" + std::to_string(lane) + " fell behind its tail");
         }
         if (finished_ && committed != kWorldRecords * kRecordStep) {
           complain("lane " + std::to_string(p) + "/" + std::to_string(lane) + " is not drained");
@@ -888,8 +863,7 @@ class Look {
     }
   }
 
-  void judge_record(const Place& place, std::uint64_t committed,
-                    std::array<SignalLedger, 3>& expected) {
+  void judge_record(const Place& place, std::uint64_t committed, std::array<SignalLedger, 3>& expected) {
     World::Record& record = world_.records[place.process][place.lane][place.record];
     const std::uint64_t position = place.record * kRecordStep;
     const auto in_chain = found_.find(place);
@@ -936,20 +910,18 @@ class Look {
       const char outcome = record.outcome;
       (outcome == 'D'   ? ledger.delivered
        : outcome == 'R' ? ledger.rejected
-                        : ledger.dropped[static_cast<std::size_t>(DropReason::non_retryable)]) +=
-          weight;
+                        : ledger.dropped[static_cast<std::size_t>(DropReason::non_retryable)]) += weight;
     }
   }
 
-  void judge_ledger(std::uint32_t process, const Entry& entry,
-                    const std::array<SignalLedger, 3>& expected) {
+  void judge_ledger(std::uint32_t process, const Entry& entry, const std::array<SignalLedger, 3>& expected) {
     for (std::uint32_t signal = 0; signal < 3; ++signal) {
       const std::uint64_t* words = entry.words.data() + kProcessLedger + signal * kLedgerWords;
       const SignalLedger& want = expected[signal];
       const auto compare = [&](const char* what, std::uint64_t is, std::uint64_t should) {
         if (is != should) {
-          complain("process " + std::to_string(process) + " signal " + std::to_string(signal) +
-                   ": " + what + " is " + std::to_string(is) + ", not " + std::to_string(should));
+          complain("process " + std::to_string(process) + " signal " + std::to_string(signal) + ": " + what + " is " +
+                   std::to_string(is) + ", not " + std::to_string(should));
         }
       };
       compare("seen", words[kLedgerSeen], want.seen);
@@ -957,8 +929,8 @@ class Look {
       compare("delivered", words[kLedgerDelivered], want.delivered);
       compare("rejected", words[kLedgerRejected], want.rejected);
       compare("held", entry.held[signal], want.held);
-      for (const DropReason reason : {DropReason::filtered, DropReason::corrupt,
-                                      DropReason::non_retryable, DropReason::hold_damaged}) {
+      for (const DropReason reason :
+           {DropReason::filtered, DropReason::corrupt, DropReason::non_retryable, DropReason::hold_damaged}) {
         const auto number = static_cast<std::uint32_t>(reason);
         compare("dropped", words[kLedgerDropped + number], want.dropped[number]);
       }
@@ -999,7 +971,7 @@ class Look {
   std::map<std::uint32_t, Entry> entries_;  // by table index
   std::map<std::uint32_t, std::uint32_t> by_number_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> pages_;  // (slot, index) → page
-  std::map<Place, std::uint32_t> found_;  // and its weight
+  std::map<Place, std::uint32_t> found_;                                    // and its weight
   std::vector<std::string> wrong_;
 };
 

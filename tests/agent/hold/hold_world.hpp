@@ -27,12 +27,11 @@ inline constexpr std::uint32_t kWorldRows = kWorldLanes + 1;
 
 struct World {
   struct Record {
-    std::atomic<std::uint8_t> sent;  // how often the Collector got it
-    std::atomic<std::uint8_t>
-        allowed;                // how often it may have come more than once: requests never booked
-    std::atomic<char> outcome;  // decided before it is settled: D, R or X
-    std::atomic<bool> booked;   // settle() had returned
-    std::atomic<bool> begins;   // the unit with which a point that was sent begins
+    std::atomic<std::uint8_t> sent;     // how often the Collector got it
+    std::atomic<std::uint8_t> allowed;  // how often it may have come more than once: requests never booked
+    std::atomic<char> outcome;          // decided before it is settled: D, R or X
+    std::atomic<bool> booked;           // settle() had returned
+    std::atomic<bool> begins;           // the unit with which a point that was sent begins
   };
   std::uint64_t seed;
   std::uint32_t threads;

@@ -100,7 +100,8 @@ TEST(BaselineTest, OfBytesThatItDidNotWriteIsNothingOrWholeAndNeverHarm) {
   const std::vector<std::uint8_t> other_version{'T', 'M', 'B', 2, 1};
   EXPECT_FALSE(Baseline::decode(other_version).has_value());
   // A count of buckets that nothing stands behind.
-  const std::vector<std::uint8_t> hollow{'T', 'M', 'B', 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x0f};
+  const std::vector<std::uint8_t> hollow{'T', 'M', 'B', 1, 0, 0, 0,    2,    0,    0,   0,
+                                         0,   0,   0,   0, 0, 0, 0xff, 0xff, 0xff, 0x0f};
   EXPECT_FALSE(Baseline::decode(hollow).has_value());
 }
 

@@ -37,7 +37,7 @@ inline std::uint64_t bits_of(double value) {
 inline double real_of(std::uint64_t word) { return shm::real_of(word); }
 
 struct Collected {
-  std::vector<otel::Metric> metrics;  // pieces of one instrument as they came
+  std::vector<otel::Metric> metrics;            // pieces of one instrument as they came
   std::map<std::string, std::uint16_t> scopes;  // of each by name
   std::uint32_t points = 0;
   std::uint32_t parts = 0;
@@ -55,10 +55,10 @@ struct Collected {
 class MetricsApp {
  public:
   explicit MetricsApp(const shm::test::BuilderOptions& options = {.lanes = 6,
-                                                                   .shared_lanes = 1,
-                                                                   .arena_bytes = 65536,
-                                                                   .series = 512,
-                                                                   .shared_cell_bytes = 1u << 20})
+                                                                  .shared_lanes = 1,
+                                                                  .arena_bytes = 65536,
+                                                                  .series = 512,
+                                                                  .shared_cell_bytes = 1u << 20})
       : b_(options),
         geometry_(shm::parse_identity(b_.bytes(0, shm::kIdentityBytes), b_.size()).geometry),
         decoder_(shm::ClockKind::monotonic),
@@ -193,9 +193,9 @@ class MetricsApp {
         EXPECT_EQ(scope.metrics_size(), 1);
         if (scope.metrics_size() != 1) continue;
         const otel::Metric& metric = scope.metrics(0);
-        EXPECT_EQ(static_cast<int>(piece.points),
-                  metric.gauge().data_points_size() + metric.sum().data_points_size() +
-                      metric.histogram().data_points_size() + metric.exponential_histogram().data_points_size());
+        EXPECT_EQ(static_cast<int>(piece.points), metric.gauge().data_points_size() + metric.sum().data_points_size() +
+                                                      metric.histogram().data_points_size() +
+                                                      metric.exponential_histogram().data_points_size());
         EXPECT_GT(piece.points, 0u);
         all.points += piece.points;
         all.scopes[metric.name()] = group.scope;

@@ -81,8 +81,9 @@ std::int64_t index_of(double magnitude, int scale) {
 }
 
 double random_value(std::mt19937_64& random, bool negative) {
-  static constexpr double kExtremes[] = {0.0, -0.0, std::numeric_limits<double>::denorm_min(),
-                                         std::numeric_limits<double>::min(), 1.0, 2.0, 0.5, 1024.0, 1e300};
+  static constexpr double kExtremes[] = {
+      0.0,    -0.0, std::numeric_limits<double>::denorm_min(), std::numeric_limits<double>::min(), 1.0, 2.0, 0.5,
+      1024.0, 1e300};
   const double value = random() % 10 == 0 ? kExtremes[random() % std::size(kExtremes)]
                                           : std::exp2(static_cast<double>(random() % 4000) / 100.0 - 20.0);
   return negative && random() % 3 == 0 ? -value : value;
@@ -220,7 +221,8 @@ class DeltasTest : public testing::TestWithParam<std::uint64_t> {
     }
     std::uint64_t now = app_.b_.shared_cell(d.cell);
     now = now == 0 ? 0 : now ^ shm::kNeverSet;
-    app_.set(index, real ? bits_of(real_of(now) + by) : now + static_cast<std::uint64_t>(static_cast<std::int64_t>(by)));
+    app_.set(index,
+             real ? bits_of(real_of(now) + by) : now + static_cast<std::uint64_t>(static_cast<std::int64_t>(by)));
   }
 
   template <class Point>

@@ -77,8 +77,9 @@ TEST_F(ProcessSampleTest, WhatMayNotBeReadIsLeftOut) {
 TEST_F(ProcessSampleTest, ZombiesGarbageAndStrangersGiveNothing) {
   EXPECT_FALSE(read());
   for (const std::string& text :
-       {stat_line("name", 'Z'), stat_line("name", 'X'), std::string(), std::string("42 (name"), std::string("42 (name)"),
-        std::string("42 (name) S 1 2 3\n"), std::string(9000, ')'), std::string("42 (n) S") + std::string(90, ' '),
+       {stat_line("name", 'Z'), stat_line("name", 'X'), std::string(), std::string("42 (name"),
+        std::string("42 (name)"), std::string("42 (name) S 1 2 3\n"), std::string(9000, ')'),
+        std::string("42 (n) S") + std::string(90, ' '),
         std::string("42 (n) S 1 2 3 4 5 6 -7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22\n")}) {
     file("stat", text);
     EXPECT_FALSE(read()) << text;
@@ -207,8 +208,7 @@ TEST_F(ProcessPointsTest, DeltaCountsFromTheLastCollectionAndLeavesOutWhatDidNot
   EXPECT_EQ(switches.sum().data_points(0).time_unix_nano(), kNow + 5);
   EXPECT_EQ(metrics.count("process.cpu.time"), 0u);
   EXPECT_EQ(metrics.count("process.paging.faults"), 0u);
-  EXPECT_EQ(metrics.at("process.thread.count").sum().aggregation_temporality(),
-            pb::AGGREGATION_TEMPORALITY_CUMULATIVE)
+  EXPECT_EQ(metrics.at("process.thread.count").sum().aggregation_temporality(), pb::AGGREGATION_TEMPORALITY_CUMULATIVE)
       << "up-down values are cumulative under every preference";
   EXPECT_EQ(second.next.minor_faults, 1000u);
 }

@@ -132,8 +132,8 @@ TEST_F(DumpTest, NewerMinorVersionIsPrinted) {
 TEST_F(DumpTest, OnlyTheNewestRecordsAreListed) {
   for (std::uint64_t i = 1; i <= 10; ++i) segment.put(0, make_log({.time = i}));
   options.records_per_lane = 3;
-  EXPECT_THAT(dump(), AllOf(HasSubstr("… 7 older records"), HasSubstr("at 8 "), HasSubstr("at 10 "),
-                            Not(HasSubstr("at 7 "))));
+  EXPECT_THAT(dump(),
+              AllOf(HasSubstr("… 7 older records"), HasSubstr("at 8 "), HasSubstr("at 10 "), Not(HasSubstr("at 7 "))));
 }
 
 TEST_F(DumpTest, OpenSpansAreListedUpToTheLimit) {
@@ -152,8 +152,8 @@ TEST_F(DumpTest, BrokenChainIsDamage) {
   segment.put(0, make_log({.time = 1}));
   segment.put(0, make_log({.time = 2}));
   segment.ring(0)[48] = 7;
-  EXPECT_THAT(dump(1), AllOf(HasSubstr("@48 the chain of sizes is broken; 48 bytes lost"),
-                             HasSubstr("damage was found")));
+  EXPECT_THAT(dump(1),
+              AllOf(HasSubstr("@48 the chain of sizes is broken; 48 bytes lost"), HasSubstr("damage was found")));
 }
 
 TEST_F(DumpTest, PositionsThatMakeNoSenseAreDamage) {

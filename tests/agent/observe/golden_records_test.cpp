@@ -85,8 +85,8 @@ class Reader {
 
   void records(std::uint32_t i) {
     const auto& tail = at<shm::LaneTail>(geometry_.lane_tail(i));
-    const auto runs = shm::RingConsumer<std::uint64_t>::runs(tail.tail, heads_[i], geometry_.ring_bytes,
-                                                             geometry_.slack_bytes);
+    const auto runs =
+        shm::RingConsumer<std::uint64_t>::runs(tail.tail, heads_[i], geometry_.ring_bytes, geometry_.slack_bytes);
     const std::uint64_t ring = geometry_.lane_ring(i);
     shm::RecordCursor cursor(all_.part(ring + runs.first.offset, runs.first.length),
                              all_.part(ring + runs.second.offset, runs.second.length), runs.to_boundary, tail.tail,

@@ -40,8 +40,7 @@ TEST_P(GoldenTest, SegmentOfAReleasedMinorVersionIsReadAsItWasMeant) {
   const auto image = golden_image(version);
   EXPECT_EQ(dump_of(image), read_file(golden("segment-" + version + ".txt")));
 }
-INSTANTIATE_TEST_SUITE_P(Versions, GoldenTest, testing::Values("1.0"),
-                         [](const auto&) { return std::string("1_0"); });
+INSTANTIATE_TEST_SUITE_P(Versions, GoldenTest, testing::Values("1.0"), [](const auto&) { return std::string("1_0"); });
 
 TEST(GoldenFilesTest, ThisVersionsFileIsWhatATestWritesToday) {
   const std::string version = std::to_string(shm::kAbiMajor) + "." + std::to_string(shm::kAbiMinor);

@@ -85,8 +85,9 @@ TEST(StatusTest, WhatMadeNoMetricPointIsShownAsWhatItIs) {
   process.baselines_lost = 35;
   process.baseline_bytes = 36;
   const std::string table = status_table(status, "hold", 160 * kSecond);
-  for (const char* line : {"31 calls found no series", "32 values not valid", "33 values beyond a histogram's last bucket",
-                           "34 collections skipped", "35 baselines lost"}) {
+  for (const char* line :
+       {"31 calls found no series", "32 values not valid", "33 values beyond a histogram's last bucket",
+        "34 collections skipped", "35 baselines lost"}) {
     EXPECT_NE(table.find(line), std::string::npos) << line << " is missing in\n" << table;
   }
   const nlohmann::json json = nlohmann::json::parse(status_json(status, "hold"));

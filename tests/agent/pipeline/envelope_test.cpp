@@ -58,8 +58,10 @@ class EnvelopeTest : public testing::Test {
     key.priority = 1;
     key.route = std::hash<std::string>{}(scope);
     ASSERT_TRUE(pass_->begin(processes_[process]));
-    ASSERT_EQ(pass_->append(key, std::as_bytes(std::span(head.bytes)), note_of(head.layout()),
-                            std::as_bytes(writer.bytes()), Origin{}).status,
+    ASSERT_EQ(pass_
+                  ->append(key, std::as_bytes(std::span(head.bytes)), note_of(head.layout()),
+                           std::as_bytes(writer.bytes()), Origin{})
+                  .status,
               AppendStatus::appended);
   }
 

@@ -60,8 +60,8 @@ TEST(TapMetricPoints, EachPointIsSeenWithItsNameAndValue) {
   };
   std::vector<Seen> seen;
   each_metric_point(bytes_of(bytes), [&](const TapMetric& metric) {
-    seen.push_back({std::string(metric.name), metric.kind, metric.integer, metric.real, metric.count,
-                    metric.attributes.size()});
+    seen.push_back(
+        {std::string(metric.name), metric.kind, metric.integer, metric.real, metric.count, metric.attributes.size()});
   });
   ASSERT_EQ(seen.size(), 5u);
   EXPECT_EQ(seen[0].name, "requests");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any bytes as a client's request, as a line that a client gets, and as encoded metrics. A request that is taken is one that a
-// client could have made; a line becomes text in which nothing is left that a terminal obeys.
+// Any bytes as a client's request, as a line that a client gets, and as encoded metrics. A request that is taken is one
+// that a client could have made; a line becomes text in which nothing is left that a terminal obeys.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

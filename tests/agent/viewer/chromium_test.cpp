@@ -18,8 +18,7 @@ using namespace test;
 namespace fs = std::filesystem;
 
 std::string find_chromium() {
-  for (const char* path :
-       {"/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"}) {
+  for (const char* path : {"/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"}) {
     if (::access(path, X_OK) == 0) {
       return path;
     }
@@ -69,20 +68,17 @@ class ViewerInChromium : public ViewerFixture {
 
 TEST_F(ViewerInChromium, ForeignTextIsShownAsText) {
   TraceRequest traces;
-  add_span(traces, kTraceA, kSpan1, "<script>document.title='attacked'</script>",
-           "<img src=x onerror=alert(1)>");
+  add_span(traces, kTraceA, kSpan1, "<script>document.title='attacked'</script>", "<img src=x onerror=alert(1)>");
   ASSERT_TRUE(otlp_->send(traces).ok());
   LogRequest logs;
   add_log(logs, "</td><script>document.title='attacked'</script>");
   ASSERT_TRUE(otlp_->send(logs).ok());
 
   const std::string dom = browse({"--dump-dom"});
-  EXPECT_NE(dom.find("&lt;script&gt;document.title='attacked'&lt;/script&gt;"), std::string::npos)
-      << dom;
+  EXPECT_NE(dom.find("&lt;script&gt;document.title='attacked'&lt;/script&gt;"), std::string::npos) << dom;
   EXPECT_NE(dom.find("<title>Tailrace viewer</title>"), std::string::npos);
   EXPECT_EQ(dom.find("<img"), std::string::npos);
-  EXPECT_EQ(dom.find("Content Security Policy"), std::string::npos)
-      << "the page breaks its own policy";
+  EXPECT_EQ(dom.find("Content Security Policy"), std::string::npos) << "the page breaks its own policy";
 }
 
 // The waterfall in the browser: hostile names stay text, nothing breaks the policy, and every bar was drawn as
@@ -117,8 +113,9 @@ TEST_F(ViewerInChromium, AWaterfallIsDrawn) {
   std::string pictures[2];
   for (const bool dark : {false, true}) {
     const std::string file = profile_ + (dark ? "/dark.png" : "/light.png");
-    static_cast<void>(browse({"--window-size=1200,700", "--screenshot=" + file,
-                              dark ? "--blink-settings=preferredColorScheme=0" : "--blink-settings=preferredColorScheme=1"}));
+    static_cast<void>(
+        browse({"--window-size=1200,700", "--screenshot=" + file,
+                dark ? "--blink-settings=preferredColorScheme=0" : "--blink-settings=preferredColorScheme=1"}));
     std::ifstream in(file, std::ios::binary);
     pictures[dark ? 1 : 0].assign(std::istreambuf_iterator<char>(in), {});
     EXPECT_GT(pictures[dark ? 1 : 0].size(), 5'000u) << file;

@@ -28,9 +28,7 @@ class ViewerMemory : public ::testing::Test {
     const std::string ready = viewer_.read_line();
     int otlp = 0;
     int page = 0;
-    ASSERT_EQ(std::sscanf(ready.c_str(), "viewer: otlp 127.0.0.1:%d, page http://127.0.0.1:%d/",
-                          &otlp, &page),
-              2);
+    ASSERT_EQ(std::sscanf(ready.c_str(), "viewer: otlp 127.0.0.1:%d, page http://127.0.0.1:%d/", &otlp, &page), 2);
     otlp_ = "127.0.0.1:" + std::to_string(otlp);
     http_ = std::make_unique<httplib::Client>("127.0.0.1", page);
   }
@@ -41,8 +39,7 @@ class ViewerMemory : public ::testing::Test {
   }
   std::uint64_t resident(const char* when) {
     const std::uint64_t bytes = status()["memory"]["rss_bytes"];
-    std::printf("%-30s %6.1f MiB resident\n", when,
-                static_cast<double>(bytes) / static_cast<double>(kMiB));
+    std::printf("%-30s %6.1f MiB resident\n", when, static_cast<double>(bytes) / static_cast<double>(kMiB));
     return bytes;
   }
 

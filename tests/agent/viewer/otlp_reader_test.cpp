@@ -42,11 +42,7 @@ TEST_F(ViewerReader, KeepsEveryPartOfASpan) {
   nested->set_key("list");
   nested->mutable_value()->mutable_array_value()->add_values()->set_int_value(-7);
   nested->mutable_value()->mutable_array_value()->add_values()->set_bool_value(true);
-  auto* map = nested->mutable_value()
-                  ->mutable_array_value()
-                  ->add_values()
-                  ->mutable_kvlist_value()
-                  ->add_values();
+  auto* map = nested->mutable_value()->mutable_array_value()->add_values()->mutable_kvlist_value()->add_values();
   map->set_key("bytes");
   map->mutable_value()->set_bytes_value(std::string("\x00\xff", 2));
   auto* number = span->add_attributes();
@@ -71,8 +67,7 @@ TEST_F(ViewerReader, KeepsEveryPartOfASpan) {
   EXPECT_EQ(row["status"], "error");
   EXPECT_EQ(row["start_time_unix_nano"], "1700000000000000000");
   EXPECT_EQ(row["end_time_unix_nano"], "1700000000001500000");
-  EXPECT_EQ(row["attributes"].dump(),
-            R"({"card":"visa","list":[-7,true,{"bytes":"0x00ff"}],"nan":"NaN"})");
+  EXPECT_EQ(row["attributes"].dump(), R"({"card":"visa","list":[-7,true,{"bytes":"0x00ff"}],"nan":"NaN"})");
   EXPECT_EQ(row["left_out"], 0);
 
   // Events, links and the status message are kept for pages to come.
@@ -287,8 +282,7 @@ TEST_F(ViewerReader, AnyBytesAreReadOrRefusedWithoutHarm) {
     span->add_events()->add_attributes()->set_key("e");
     span->mutable_status()->set_message("m");
     auto* log = add_log(logs, "body");
-    log->add_attributes()->mutable_value()->mutable_array_value()->add_values()->set_double_value(
-        1);
+    log->add_attributes()->mutable_value()->mutable_array_value()->add_values()->set_double_value(1);
   }
   const std::string good_spans = spans.SerializeAsString();
   const std::string good_logs = logs.SerializeAsString();
@@ -309,8 +303,7 @@ TEST_F(ViewerReader, AnyBytesAreReadOrRefusedWithoutHarm) {
     }
   }
   const StoreCounters counters = store_.counters();
-  EXPECT_EQ(counters.spans.received,
-            counters.spans.rejected + counters.spans.kept + counters.spans.dropped);
+  EXPECT_EQ(counters.spans.received, counters.spans.rejected + counters.spans.kept + counters.spans.dropped);
 }
 
 }  // namespace

@@ -25,17 +25,15 @@ using ProtoLog = opentelemetry::proto::logs::v1::LogRecord;
 
 inline constexpr std::uint64_t kStartNs = 1'700'000'000'000'000'000;
 
-inline void set_service(opentelemetry::proto::resource::v1::Resource* resource,
-                        const std::string& name) {
+inline void set_service(opentelemetry::proto::resource::v1::Resource* resource, const std::string& name) {
   auto* attribute = resource->add_attributes();
   attribute->set_key("service.name");
   attribute->mutable_value()->set_string_value(name);
 }
 
 // Spans share the request's one resource and scope.
-inline ProtoSpan* add_span(TraceRequest& request, const std::string& trace_id,
-                           const std::string& span_id, const std::string& name,
-                           const std::string& service = "shop") {
+inline ProtoSpan* add_span(TraceRequest& request, const std::string& trace_id, const std::string& span_id,
+                           const std::string& name, const std::string& service = "shop") {
   if (request.resource_spans_size() == 0) {
     auto* resource_spans = request.add_resource_spans();
     set_service(resource_spans->mutable_resource(), service);
@@ -51,8 +49,7 @@ inline ProtoSpan* add_span(TraceRequest& request, const std::string& trace_id,
   return span;
 }
 
-inline ProtoLog* add_log(LogRequest& request, const std::string& body,
-                         const std::string& service = "shop") {
+inline ProtoLog* add_log(LogRequest& request, const std::string& body, const std::string& service = "shop") {
   if (request.resource_logs_size() == 0) {
     auto* resource_logs = request.add_resource_logs();
     set_service(resource_logs->mutable_resource(), service);

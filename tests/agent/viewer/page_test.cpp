@@ -14,8 +14,7 @@ class ViewerPage : public ViewerFixture {
     ASSERT_TRUE(otlp_->send(request).ok());
   }
 
-  [[nodiscard]] int status_with_host(const httplib::Headers& headers,
-                                     const std::string& path = "/") {
+  [[nodiscard]] int status_with_host(const httplib::Headers& headers, const std::string& path = "/") {
     const auto answer = http_->Get(path, headers);
     return answer ? answer->status : 0;
   }
@@ -44,9 +43,8 @@ TEST_F(ViewerPage, ShowsTracesAndLogs) {
   ASSERT_TRUE(otlp_->send(logs).ok());
 
   const std::string page = get("/");
-  for (const char* shown :
-       {"GET /cart", "shop", ">2<", "1.50 ms", "1 error", "1 unfinished", "cart is empty", "INFO",
-        "a1a1a1a1", "2023-11-14T22:13:20.000000000Z"}) {
+  for (const char* shown : {"GET /cart", "shop", ">2<", "1.50 ms", "1 error", "1 unfinished", "cart is empty", "INFO",
+                            "a1a1a1a1", "2023-11-14T22:13:20.000000000Z"}) {
     EXPECT_NE(page.find(shown), std::string::npos) << shown;
   }
   const Json row = get_json("/api/traces")["traces"][0];
@@ -141,8 +139,8 @@ TEST_F(ViewerPage, ATraceIsDrawnAsAWaterfall) {
         // A quarter of the root's time, from a quarter on.
         "<rect class=\"failed\" x=\"250.00\" y=\"2\" width=\"250.00\"", "<rect class=\"event\" x=\"375.00\"",
         "<rect class=\"fine\" x=\"0.00\" y=\"2\" width=\"1000.00\"", "<rect class=\"open\"", "no such table",
-        "<dt>db.system</dt><dd>postgresql</dd>", "<b>retry</b> at 500.0 µs", "unfinished", "no parent",
-        "cart is empty", "/api/trace?id="}) {
+        "<dt>db.system</dt><dd>postgresql</dd>", "<b>retry</b> at 500.0 µs", "unfinished", "no parent", "cart is empty",
+        "/api/trace?id="}) {
     EXPECT_NE(page.find(shown), std::string::npos) << shown;
   }
   EXPECT_EQ(page.find("of another trace"), std::string::npos);
@@ -196,8 +194,7 @@ TEST_F(ViewerPage, AHugeTraceIsDrawnInPart) {
 }
 
 TEST_F(ViewerPage, EveryAnswerCarriesTheStrictHeaders) {
-  for (const char* path :
-       {"/", "/viewer.css", "/viewer.js", "/api/status", "/api/traces", "/api/metrics",
+  for (const char* path : {"/", "/viewer.css", "/viewer.js", "/api/status", "/api/traces", "/api/metrics",
                            "/trace?id=a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1", "/no-such-page"}) {
     const auto answer = http_->Get(path);
     ASSERT_TRUE(answer) << path;
@@ -240,9 +237,9 @@ TEST_F(ViewerPage, LimitsAndIdsAreChecked) {
   EXPECT_EQ(get_json("/api/traces?limit=3")["traces"].size(), 3u);
   EXPECT_EQ(get_json("/api/traces")["traces"].size(), 5u);
   EXPECT_EQ(get_json("/api/trace?id=00000000000000000000000000000000")["spans"].size(), 0u);
-  for (const char* path : {"/api/traces?limit=0", "/api/traces?limit=10001", "/api/traces?limit=x",
-                           "/api/logs?limit=-1", "/api/logs?limit=", "/api/trace",
-                           "/api/trace?id=abc", "/api/logs?trace_id=xyz"}) {
+  for (const char* path :
+       {"/api/traces?limit=0", "/api/traces?limit=10001", "/api/traces?limit=x", "/api/logs?limit=-1",
+        "/api/logs?limit=", "/api/trace", "/api/trace?id=abc", "/api/logs?trace_id=xyz"}) {
     const auto answer = http_->Get(path);
     ASSERT_TRUE(answer) << path;
     EXPECT_EQ(answer->status, 400) << path;

@@ -60,12 +60,8 @@ class Process {
   void signal(int number) const { ::kill(pid_, number); }
 
   // Text up to the first line's end, or what came until the time was over.
-  std::string read_line(std::chrono::milliseconds limit = std::chrono::seconds(20)) {
-    return read(limit, true);
-  }
-  std::string read_all(std::chrono::milliseconds limit = std::chrono::seconds(20)) {
-    return read(limit, false);
-  }
+  std::string read_line(std::chrono::milliseconds limit = std::chrono::seconds(20)) { return read(limit, true); }
+  std::string read_all(std::chrono::milliseconds limit = std::chrono::seconds(20)) { return read(limit, false); }
 
   // The exit code (128 + signal when killed), or nothing when it still ran at the end of the time.
   std::optional<int> wait_for_end(std::chrono::milliseconds limit) {

@@ -33,16 +33,13 @@ TEST(ViewerProcess, SaysItsPortsInOneLineWhenItIsReady) {
   const std::string ready = viewer.read_line();
   int otlp = 0;
   int page = 0;
-  ASSERT_EQ(std::sscanf(ready.c_str(), "viewer: otlp 127.0.0.1:%d, page http://127.0.0.1:%d/\n",
-                        &otlp, &page),
-            2)
+  ASSERT_EQ(std::sscanf(ready.c_str(), "viewer: otlp 127.0.0.1:%d, page http://127.0.0.1:%d/\n", &otlp, &page), 2)
       << ready;
   EXPECT_GT(otlp, 0);
   httplib::Client http("127.0.0.1", page);
   const auto answer = http.Get("/api/status");
   ASSERT_TRUE(answer);
-  EXPECT_NE(answer->body.find("\"otlp\":\"127.0.0.1:" + std::to_string(otlp) + "\""),
-            std::string::npos);
+  EXPECT_NE(answer->body.find("\"otlp\":\"127.0.0.1:" + std::to_string(otlp) + "\""), std::string::npos);
 }
 
 TEST(ViewerProcess, WritesTheLineToTheReadyDescriptorAndClosesIt) {
@@ -53,8 +50,7 @@ TEST(ViewerProcess, WritesTheLineToTheReadyDescriptorAndClosesIt) {
     ::close(ends[1]);
     std::string text;
     char buffer[256];
-    for (ssize_t bytes;
-         (bytes = ::read(ends[0], buffer, sizeof(buffer))) > 0;) {  // ends when it is closed
+    for (ssize_t bytes; (bytes = ::read(ends[0], buffer, sizeof(buffer))) > 0;) {  // ends when it is closed
       text.append(buffer, static_cast<std::size_t>(bytes));
     }
     EXPECT_EQ(text, viewer.read_line());
@@ -104,8 +100,7 @@ TEST(ViewerProcess, StopsWithinASecondAlsoWhenClientsHang) {
 // sh starts the viewer in the background, says its pid through its output, and waits.
 TEST(ViewerProcess, DiesWithItsParentWhenAskedTo) {
   Process parent({"/bin/sh", "-c",
-                  std::string(VIEWER_PROGRAM) +
-                      " --otlp-port 0 --http-port 0 --parent-death --parent-pid $$ & wait"});
+                  std::string(VIEWER_PROGRAM) + " --otlp-port 0 --http-port 0 --parent-death --parent-pid $$ & wait"});
   const std::string ready = parent.read_line();
   const int port = page_port(ready);
   ASSERT_GT(port, 0) << ready;
@@ -120,8 +115,7 @@ TEST(ViewerProcess, DiesWithItsParentWhenAskedTo) {
 }
 
 TEST(ViewerProcess, OutlivesItsParentWhenNotAskedToDieWithIt) {
-  Process parent({"/bin/sh", "-c",
-                  std::string(VIEWER_PROGRAM) + " --otlp-port 0 --http-port 0 & echo $!; wait"});
+  Process parent({"/bin/sh", "-c", std::string(VIEWER_PROGRAM) + " --otlp-port 0 --http-port 0 & echo $!; wait"});
   const int pid = std::atoi(parent.read_line().c_str());
   const int port = page_port(parent.read_line());
   ASSERT_GT(pid, 0);

@@ -20,8 +20,7 @@ TraceRequest large_request(std::size_t bytes) {
   TraceRequest request;
   for (std::uint32_t i = 1; request.ByteSizeLong() < bytes && i < 200; ++i) {
     auto* attribute =
-        add_span(request, kTraceA, std::string(7, '\x01') + static_cast<char>(i), "large")
-            ->add_attributes();
+        add_span(request, kTraceA, std::string(7, '\x01') + static_cast<char>(i), "large")->add_attributes();
     attribute->set_key("filling");
     attribute->mutable_value()->set_string_value(std::string(bytes / 100, 'f'));
   }
@@ -35,11 +34,7 @@ TEST_F(ViewerReceiver, TakesTracesLogsAndMetricsFromAnOrdinaryClient) {
   LogRequest logs;
   add_log(logs, "served")->set_trace_id(kTraceA);
   MetricRequest metrics;
-  metrics.add_resource_metrics()
-      ->add_scope_metrics()
-      ->add_metrics()
-      ->mutable_sum()
-      ->add_data_points();
+  metrics.add_resource_metrics()->add_scope_metrics()->add_metrics()->mutable_sum()->add_data_points();
 
   TraceResponse response;
   EXPECT_TRUE(otlp_->send(traces, &response).ok());
@@ -150,28 +145,23 @@ grpc::Status send_bytes(const std::shared_ptr<grpc::Channel>& channel, const std
   bool ok = false;
   queue.Next(&tag, &ok);
   queue.Shutdown();
-  while (queue.Next(&tag, &ok)) {
-  }
+  while (queue.Next(&tag, &ok)) {}
   return status;
 }
 
 TEST_F(ViewerReceiver, BytesThatAreNotOtlpAreRefusedForGood) {
-  const grpc::Status status =
-      send_bytes(otlp_->channel(), "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-                 "\x0A\x7F not a message");
+  const grpc::Status status = send_bytes(
+      otlp_->channel(), "/opentelemetry.proto.collector.trace.v1.TraceService/Export", "\x0A\x7F not a message");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_NE(status.error_message().find("is not OTLP"), std::string::npos)
-      << status.error_message();
-  const grpc::Status cut =
-      send_bytes(otlp_->channel(), "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-                 "\x1f\x8b\x08 cut gzip");
+  EXPECT_NE(status.error_message().find("is not OTLP"), std::string::npos) << status.error_message();
+  const grpc::Status cut = send_bytes(otlp_->channel(), "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+                                      "\x1f\x8b\x08 cut gzip");
   EXPECT_EQ(cut.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(get_json("/api/status")["requests"]["refused"], 2);
 }
 
 TEST_F(ViewerReceiver, UnknownMethodsAreUnimplemented) {
-  EXPECT_EQ(send_bytes(otlp_->channel(), "/some.Other/Method", "").error_code(),
-            grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_EQ(send_bytes(otlp_->channel(), "/some.Other/Method", "").error_code(), grpc::StatusCode::UNIMPLEMENTED);
   TraceRequest request;
   add_span(request, kTraceA, kSpan1, "after it");
   EXPECT_TRUE(otlp_->send(request).ok());
@@ -187,8 +177,7 @@ TEST_F(ViewerReceiver, ManySendersAtOnceLoseNothing) {
       for (int i = 0; i < kRequests; ++i) {
         TraceRequest request;
         for (int span = 1; span <= 20; ++span) {
-          add_span(request, std::string(15, static_cast<char>(sender + 1)) + static_cast<char>(i),
-                   kSpan1, "s");
+          add_span(request, std::string(15, static_cast<char>(sender + 1)) + static_cast<char>(i), kSpan1, "s");
         }
         EXPECT_TRUE(client.send(request).ok());
       }
@@ -205,8 +194,8 @@ TEST_F(ViewerReceiver, StopsWithinASecondWhileSendersSend) {
   std::vector<std::thread> senders;
   for (int sender = 0; sender < 4; ++sender) {
     senders.emplace_back([&] {
-      const auto stub = TraceService::NewStub(
-          grpc::CreateChannel(viewer_->otlp_authority(), grpc::InsecureChannelCredentials()));
+      const auto stub =
+          TraceService::NewStub(grpc::CreateChannel(viewer_->otlp_authority(), grpc::InsecureChannelCredentials()));
       const TraceRequest request = large_request(kMiB);
       while (!done) {
         grpc::ClientContext context;
@@ -238,8 +227,7 @@ TEST(ViewerReceiverPorts, ATakenPortIsSaidWithWhatToDo) {
   const auto second = Viewer::start(options);
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().code, ErrorCode::kAlreadyExists);
-  EXPECT_NE(second.error().sentence.find("OTLP port " + authority + " is in use"),
-            std::string::npos)
+  EXPECT_NE(second.error().sentence.find("OTLP port " + authority + " is in use"), std::string::npos)
       << second.error().sentence;
   EXPECT_NE(second.error().sentence.find("--otlp-port 0"), std::string::npos);
 
@@ -266,11 +254,9 @@ TEST(ViewerReceiverPorts, OptionsThatMakeNoSenseAreRefusedWithASentence) {
   EXPECT_EQ(refused([](ViewerOptions& o) { o.address = "0.0.0.0"; }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(refused([](ViewerOptions& o) { o.otlp_port = 65'536; }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(refused([](ViewerOptions& o) { o.http_port = -1; }), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(refused([](ViewerOptions& o) { o.otlp_port = o.http_port = 4317; }),
-            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused([](ViewerOptions& o) { o.otlp_port = o.http_port = 4317; }), ErrorCode::kInvalidArgument);
   EXPECT_EQ(refused([](ViewerOptions& o) { o.memory_bytes = 1'000; }), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(refused([](ViewerOptions& o) { o.max_request_bytes = 0; }),
-            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused([](ViewerOptions& o) { o.max_request_bytes = 0; }), ErrorCode::kInvalidArgument);
 }
 
 }  // namespace

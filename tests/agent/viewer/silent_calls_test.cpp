@@ -23,8 +23,7 @@ TEST_F(ViewerReceiver, SilentCallsDoNotHoldTheReceiverForever) {
   std::vector<std::unique_ptr<Silent>> silent;
   for (int i = 0; i < 4; ++i) {
     auto& one = silent.emplace_back(std::make_unique<Silent>());
-    one->call = stub.PrepareCall(
-        &one->context, "/opentelemetry.proto.collector.trace.v1.TraceService/Export", &queue);
+    one->call = stub.PrepareCall(&one->context, "/opentelemetry.proto.collector.trace.v1.TraceService/Export", &queue);
     one->call->StartCall(nullptr);
     void* tag = nullptr;
     bool ok = false;
@@ -42,8 +41,7 @@ TEST_F(ViewerReceiver, SilentCallsDoNotHoldTheReceiverForever) {
   queue.Shutdown();
   void* tag = nullptr;
   bool ok = false;
-  while (queue.Next(&tag, &ok)) {
-  }
+  while (queue.Next(&tag, &ok)) {}
 }
 
 }  // namespace

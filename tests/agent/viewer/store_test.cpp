@@ -47,10 +47,8 @@ NewLog log_of(std::uint64_t number, std::string_view body) {
 }
 
 void expect_balanced(const StoreCounters& counters) {
-  EXPECT_EQ(counters.spans.received,
-            counters.spans.rejected + counters.spans.kept + counters.spans.dropped);
-  EXPECT_EQ(counters.logs.received,
-            counters.logs.rejected + counters.logs.kept + counters.logs.dropped);
+  EXPECT_EQ(counters.spans.received, counters.spans.rejected + counters.spans.kept + counters.spans.dropped);
+  EXPECT_EQ(counters.logs.received, counters.logs.rejected + counters.logs.kept + counters.logs.dropped);
   EXPECT_LE(counters.used_bytes, counters.budget_bytes);
 }
 
@@ -313,8 +311,7 @@ TEST(ViewerStore, TheBoundHoldsUnderAnyInput) {
           EXPECT_EQ(spans, store.counters().spans.kept);
           const TraceId some = trace_id(random() % traces);
           EXPECT_LE(store.spans_of(some, 1'000, kMiB).spans.size(), 1'000u);
-          EXPECT_EQ(store.latest_logs(~std::size_t{0}, ~std::size_t{0}).size(),
-                    store.counters().logs.kept);
+          EXPECT_EQ(store.latest_logs(~std::size_t{0}, ~std::size_t{0}).size(), store.counters().logs.kept);
         }
       }
     }

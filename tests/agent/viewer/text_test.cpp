@@ -77,8 +77,8 @@ TEST(ViewerAddress, OnlyLoopbackMayBeListenedOn) {
   EXPECT_EQ(*loopback_address("127.8.9.10"), "127.8.9.10");
   EXPECT_EQ(*loopback_address("localhost"), "127.0.0.1");
   EXPECT_EQ(*loopback_address("[::1]"), "::1");
-  for (const char* address : {"0.0.0.0", "::", "192.168.1.2", "example.org", "",
-                              "127.0.0.1.example.org", "::ffff:192.168.1.2", "127.1"}) {
+  for (const char* address :
+       {"0.0.0.0", "::", "192.168.1.2", "example.org", "", "127.0.0.1.example.org", "::ffff:192.168.1.2", "127.1"}) {
     const auto refused = loopback_address(address);
     ASSERT_FALSE(refused.ok()) << address;
     EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
@@ -87,22 +87,19 @@ TEST(ViewerAddress, OnlyLoopbackMayBeListenedOn) {
 }
 
 TEST(ViewerAddress, OnlyLoopbackNamesAreAnswered) {
-  for (const char* host :
-       {"localhost", "LocalHost:8317", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:8317"}) {
+  for (const char* host : {"localhost", "LocalHost:8317", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:8317"}) {
     EXPECT_TRUE(is_loopback_host(host)) << host;
   }
-  for (const char* host :
-       {"", ":80", "example.org", "example.org:8317", "localhost.example.org",
-        "127.0.0.1.example.org", "[::1", "[::2]", "[]", "::1", "127.0.0.1:80:80", "127.0.0.1:x",
-        "127.0.0.1 ", "localhost@example.org", "10.0.0.1", "[fe80::1]:80"}) {
+  for (const char* host : {"", ":80", "example.org", "example.org:8317", "localhost.example.org",
+                           "127.0.0.1.example.org", "[::1", "[::2]", "[]", "::1", "127.0.0.1:80:80", "127.0.0.1:x",
+                           "127.0.0.1 ", "localhost@example.org", "10.0.0.1", "[fe80::1]:80"}) {
     EXPECT_FALSE(is_loopback_host(host)) << host;
   }
   EXPECT_FALSE(is_loopback_host(std::string(10'000, '1')));
 }
 
 TEST(ViewerInflate, GivesBackWhatWasCompressed) {
-  for (const std::size_t size :
-       {std::size_t{0}, std::size_t{1}, std::size_t{65'536}, std::size_t{3'000'000}}) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{65'536}, std::size_t{3'000'000}}) {
     std::string bytes(size, 'a');
     for (std::size_t i = 0; i < size; i += 7) {
       bytes[i] = static_cast<char>(i * 31);
@@ -132,8 +129,7 @@ TEST(ViewerInflate, RefusesWhatIsCutOrDamaged) {
     EXPECT_EQ(refused.error().code, ErrorCode::kCorrupt);
   }
   std::string damaged = compressed;
-  damaged[damaged.size() - 6] =
-      static_cast<char>(damaged[damaged.size() - 6] ^ 1);  // in the checksum
+  damaged[damaged.size() - 6] = static_cast<char>(damaged[damaged.size() - 6] ^ 1);  // in the checksum
   EXPECT_FALSE(inflate_gzip(damaged, 100'000).ok());
 }
 

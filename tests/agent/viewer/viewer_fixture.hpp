@@ -59,8 +59,7 @@ class OtlpClient {
     context.set_wait_for_ready(true);
     context.set_compression_algorithm(algorithm_);
     Response ignored;
-    return Service::NewStub(channel_)->Export(&context, request,
-                                              response != nullptr ? response : &ignored);
+    return Service::NewStub(channel_)->Export(&context, request, response != nullptr ? response : &ignored);
   }
 
   std::shared_ptr<grpc::Channel> channel_;
@@ -89,9 +88,7 @@ class ViewerFixture : public ::testing::Test {
     EXPECT_EQ(answer ? answer->status : 0, 200) << path;
     return answer ? answer->body : "";
   }
-  [[nodiscard]] Json get_json(const std::string& path) {
-    return Json::parse(get(path), nullptr, false);
-  }
+  [[nodiscard]] Json get_json(const std::string& path) { return Json::parse(get(path), nullptr, false); }
 
   std::unique_ptr<Viewer> viewer_;
   std::unique_ptr<OtlpClient> otlp_;

@@ -60,7 +60,8 @@ TEST(ViewerWaterfall, EverySpanComesOnceWhateverTheIdsSay) {
   for (int round = 0; round < 300; ++round) {
     std::vector<SpanRow> spans;
     for (unsigned i = 0; i < 1 + random() % 60; ++i) {
-      spans.push_back(row(static_cast<std::uint8_t>(random() % 40), static_cast<std::uint8_t>(random() % 40), random()));
+      spans.push_back(
+          row(static_cast<std::uint8_t>(random() % 40), static_cast<std::uint8_t>(random() % 40), random()));
     }
     std::vector<int> times(spans.size());
     for (const WaterfallRow& one : make_waterfall(spans).rows) ++times[one.span];

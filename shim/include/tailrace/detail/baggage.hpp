@@ -18,7 +18,7 @@ namespace tailrace {
 
 class Baggage {
  public:
-  static constexpr std::size_t kBytes = 8192;   // of the header's text
+  static constexpr std::size_t kBytes = 8192;  // of the header's text
   static constexpr std::size_t kMembers = 180;
 
   Baggage() noexcept = default;

@@ -46,9 +46,9 @@ struct Config {
   bool traces = true;
   bool logs = true;
   bool metrics = true;
-  bool exponential_histograms = false;  // of histograms that do not say which kind they are
+  bool exponential_histograms = false;    // of histograms that do not say which kind they are
   std::uint32_t observe_interval_ms = 0;  // a thread of its own runs observables so often; 0: call tick()
-  bool quiet = false;  // nothing on standard error
+  bool quiet = false;                     // nothing on standard error
 
   std::uint32_t attribute_count_limit = 128;
   std::uint32_t attribute_value_length_limit = kNoLimit;  // characters, or bytes of a bytes value
@@ -89,10 +89,10 @@ struct Stats {
   std::uint64_t dropped[shm::kSignals][shm::kPriorities];
   std::uint64_t unlaned_dropped[shm::kSignals][shm::kPriorities];  // had no lane; not in `dropped`
   std::uint64_t not_sampled;
-  std::uint64_t refused;      // spans past the depth limit
-  std::uint64_t cut;          // values shortened, items left out by a limit
-  std::uint64_t before_init;  // calls
-  std::uint64_t unrecorded;   // calls in a process that has no segment
+  std::uint64_t refused;             // spans past the depth limit
+  std::uint64_t cut;                 // values shortened, items left out by a limit
+  std::uint64_t before_init;         // calls
+  std::uint64_t unrecorded;          // calls in a process that has no segment
   std::uint64_t series;              // of metrics: attribute sets of all instruments
   std::uint64_t metrics_unrecorded;  // calls that found no series: name in use otherwise, no room
   std::uint64_t metrics_invalid;     // NaN, infinite, negative where that cannot be: not recorded
@@ -103,7 +103,7 @@ struct Stats {
   Code mode;
   bool initialised;
   char why[246];
-  char segment[32];  // file name
+  char segment[32];         // file name
   std::uint64_t bad_input;  // calls of the C interface with wrong arguments
 };
 

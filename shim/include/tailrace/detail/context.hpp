@@ -160,10 +160,10 @@ namespace tailrace {
 class Scope {
  public:
   TAILRACE_INLINE explicit Scope(std::string_view name, std::string_view version = {}, std::string_view schema_url = {},
-                 Attributes attributes = {}) noexcept {
+                                 Attributes attributes = {}) noexcept {
     if constexpr (detail::kDisabled) return;
-    const detail::ScopeData data{name.data(), name.size(), version.data(), version.size(), schema_url.data(),
-                                 schema_url.size(), attributes.data(), attributes.size()};
+    const detail::ScopeData data{name.data(),       name.size(),       version.data(),    version.size(),
+                                 schema_url.data(), schema_url.size(), attributes.data(), attributes.size()};
     id_ = tailrace_scope(&data);
   }
   std::uint16_t id() const noexcept { return id_; }

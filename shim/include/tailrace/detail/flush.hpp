@@ -42,7 +42,7 @@ struct FlushCounts {
   std::uint64_t delivered = 0;
   std::uint64_t rejected = 0;  // by the destination, in an answer that took the rest
   std::uint64_t dropped[kDropCauses] = {};
-  std::uint64_t pending = 0;   // now, whenever recorded: also what other threads recorded meanwhile
+  std::uint64_t pending = 0;  // now, whenever recorded: also what other threads recorded meanwhile
 
   std::uint64_t dropped_total() const noexcept {
     std::uint64_t sum = 0;

@@ -187,22 +187,36 @@ TAILRACE_HIDDEN __attribute__((noinline)) bool write_log(ThreadBlock* block, std
 enum class ArgumentClass : std::uint8_t { integer, boolean, real, text, other };
 template <class T>
 constexpr ArgumentClass argument_class() noexcept {
-  if constexpr (std::is_same_v<T, bool>) return ArgumentClass::boolean;
-  else if constexpr (std::is_integral_v<T>) return ArgumentClass::integer;
-  else if constexpr (std::is_floating_point_v<T>) return ArgumentClass::real;
-  else if constexpr (is_text<T> || is_literal<T>) return ArgumentClass::text;
-  else return ArgumentClass::other;
+  if constexpr (std::is_same_v<T, bool>)
+    return ArgumentClass::boolean;
+  else if constexpr (std::is_integral_v<T>)
+    return ArgumentClass::integer;
+  else if constexpr (std::is_floating_point_v<T>)
+    return ArgumentClass::real;
+  else if constexpr (is_text<T> || is_literal<T>)
+    return ArgumentClass::text;
+  else
+    return ArgumentClass::other;
 }
 constexpr bool spec_suits(char type, ArgumentClass c) noexcept {
   switch (type) {
-    case 'd': case 'x': case 'X': case 'b': case 'B': case 'o': case 'c':
-      return c == ArgumentClass::integer || c == ArgumentClass::boolean;
-    case 'e': case 'E': case 'f': case 'F': case 'g': case 'G': case 'a': case 'A':
-      return c == ArgumentClass::real;
-    case 's':
-      return c == ArgumentClass::text || c == ArgumentClass::boolean;
-    default:
-      return true;
+    case 'd':
+    case 'x':
+    case 'X':
+    case 'b':
+    case 'B':
+    case 'o':
+    case 'c': return c == ArgumentClass::integer || c == ArgumentClass::boolean;
+    case 'e':
+    case 'E':
+    case 'f':
+    case 'F':
+    case 'g':
+    case 'G':
+    case 'a':
+    case 'A': return c == ArgumentClass::real;
+    case 's': return c == ArgumentClass::text || c == ArgumentClass::boolean;
+    default: return true;
   }
 }
 // Braces in pairs, as many fields as arguments, presentation types that suit them.
@@ -228,8 +242,10 @@ constexpr bool template_suits(std::string_view text, const ArgumentClass* classe
       index = index * 10 + static_cast<std::size_t>(text[i] - '0');
       digits = true;
     }
-    if (digits) numbered = true;
-    else index = next++;
+    if (digits)
+      numbered = true;
+    else
+      index = next++;
     if (index >= count) return false;
     char last = 0;
     if (i < text.size() && text[i] == ':') {
@@ -291,7 +307,8 @@ class TAILRACE_HIDDEN Template {
     return cell_ != nullptr ? cell_->id.load(std::memory_order_acquire) : find_name(text_, length_);
   }
   TAILRACE_INLINE Name name(std::uint32_t known) const noexcept {
-    return {text_, static_cast<std::uint32_t>(length_), known != 0 || cell_ == nullptr ? known : tailrace_intern(cell_)};
+    return {text_, static_cast<std::uint32_t>(length_),
+            known != 0 || cell_ == nullptr ? known : tailrace_intern(cell_)};
   }
 
  private:
@@ -363,15 +380,15 @@ TAILRACE_INLINE void log(const LogRecord& record) noexcept {
   tailrace_log(&data);
 }
 
-#define TAILRACE_DEFINE_LOG(level)                                                                        \
-  template <class... A>                                                                                   \
-  TAILRACE_INLINE void level(detail::Template<typename detail::Identity<A>::type...> text,               \
-                             const A&... arguments) noexcept {                                            \
-    detail::log_template<A...>(static_cast<std::uint32_t>(Severity::level), text, arguments...);          \
-  }                                                                                                       \
-  template <class N>                                                                                      \
-  TAILRACE_HIDDEN inline void level(const N& body, Attributes attributes) noexcept {                      \
-    detail::log_attributes(Severity::level, body, attributes);                                            \
+#define TAILRACE_DEFINE_LOG(level)                                                                                     \
+  template <class... A>                                                                                                \
+  TAILRACE_INLINE void level(detail::Template<typename detail::Identity<A>::type...> text,                             \
+                             const A&... arguments) noexcept {                                                         \
+    detail::log_template<A...>(static_cast<std::uint32_t>(Severity::level), text, arguments...);                       \
+  }                                                                                                                    \
+  template <class N>                                                                                                   \
+  TAILRACE_HIDDEN inline void level(const N& body, Attributes attributes) noexcept {                                   \
+    detail::log_attributes(Severity::level, body, attributes);                                                         \
   }
 TAILRACE_DEFINE_LOG(trace)
 TAILRACE_DEFINE_LOG(debug)

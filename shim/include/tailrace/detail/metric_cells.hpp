@@ -24,9 +24,9 @@ constexpr std::uint32_t cell_series(Cell cell) noexcept { return static_cast<std
 // How a value finds its bucket. In private memory that stays for ever, in children too.
 struct Buckets {
   std::uint32_t shard_bytes;
-  std::uint32_t count;          // of one sign
-  const double* bounds;         // explicit: padded with infinity to a multiple of sixteen; behind them of each
-                                // four the last, of sixteen infinity; null: exponential
+  std::uint32_t count;   // of one sign
+  const double* bounds;  // explicit: padded with infinity to a multiple of sixteen; behind them of each
+                         // four the last, of sixteen infinity; null: exponential
   std::uint32_t bounds_padded;
   std::int32_t first_index;
   const std::uint64_t* thresholds;  // mantissas of base^j, j < 2^up; then the greatest number
@@ -73,9 +73,11 @@ struct InstrumentData {
 
 extern "C" {
 // Never null.
-TAILRACE_EXPORT const tailrace::detail::Instrument* tailrace_instrument(const tailrace::detail::InstrumentData* data) noexcept;
+TAILRACE_EXPORT const tailrace::detail::Instrument* tailrace_instrument(
+    const tailrace::detail::InstrumentData* data) noexcept;
 TAILRACE_EXPORT tailrace::detail::Cell tailrace_series(const tailrace::detail::Instrument* instrument,
-                                                       const tailrace::Attribute* attributes, std::size_t size) noexcept;
+                                                       const tailrace::Attribute* attributes,
+                                                       std::size_t size) noexcept;
 // Records `bits`, the value's 64 bits, in a series; whatever the inlined calls do not handle.
 TAILRACE_EXPORT void tailrace_record(const tailrace::detail::Instrument* instrument, tailrace::detail::Cell cell,
                                      std::uint64_t bits) noexcept;
@@ -127,8 +129,10 @@ TAILRACE_INLINE bool finite(std::uint64_t bits) noexcept {
 }
 template <class V>
 TAILRACE_INLINE bool negative(V value) noexcept {
-  if constexpr (std::is_unsigned_v<V>) return false;
-  else return value < V{0};
+  if constexpr (std::is_unsigned_v<V>)
+    return false;
+  else
+    return value < V{0};
 }
 
 TAILRACE_INLINE bool metrics_on(const ThreadBlock* block) noexcept {
@@ -259,7 +263,7 @@ TAILRACE_INLINE std::uint32_t exponential_word(const Buckets& b, double value, b
 // Into the shard of this thread's lane; false: the library must. A direct call, one copy in each library.
 template <class T>
 TAILRACE_HIDDEN __attribute__((noinline)) inline bool record_own(const Instrument* instrument, Cell cell,
-                                                                  std::uint64_t bits) noexcept {
+                                                                 std::uint64_t bits) noexcept {
   ThreadBlock* block = tailrace_thread;
   const std::uint32_t offset = cell_offset(cell);
   if (TAILRACE_UNLIKELY(offset >= block->shared_cells_bytes)) return false;
@@ -285,7 +289,8 @@ TAILRACE_HIDDEN __attribute__((noinline)) inline bool record_own(const Instrumen
   if constexpr (std::is_same_v<T, double>) {
     inside = value >= real_of(least ^ shm::kNeverSet) && value <= real_of(most ^ shm::kNeverSet);  // none yet: NaN
   } else {
-    inside = least != 0 && most != 0 && static_cast<std::int64_t>(bits) >= static_cast<std::int64_t>(least ^ shm::kNeverSet) &&
+    inside = least != 0 && most != 0 &&
+             static_cast<std::int64_t>(bits) >= static_cast<std::int64_t>(least ^ shm::kNeverSet) &&
              static_cast<std::int64_t>(bits) <= static_cast<std::int64_t>(most ^ shm::kNeverSet);
   }
   if (TAILRACE_UNLIKELY(!inside)) return false;
@@ -294,8 +299,7 @@ TAILRACE_HIDDEN __attribute__((noinline)) inline bool record_own(const Instrumen
     if constexpr (std::is_same_v<T, double>) {
       std::uint64_t sum = load_word(at);
       while (!__atomic_compare_exchange_n(reinterpret_cast<Word*>(at), &sum, bits_of_real(real_of(sum) + value), true,
-                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-      }
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
     } else {
       __atomic_fetch_add(reinterpret_cast<Word*>(at), bits, __ATOMIC_RELAXED);
     }
@@ -304,8 +308,10 @@ TAILRACE_HIDDEN __attribute__((noinline)) inline bool record_own(const Instrumen
   if (TAILRACE_UNLIKELY(block->busy != 0)) return false;
   set_busy(block);
   add_word(at + 8 * word, 1);
-  if constexpr (std::is_same_v<T, double>) add_real(at, value);
-  else add_word(at, bits);
+  if constexpr (std::is_same_v<T, double>)
+    add_real(at, value);
+  else
+    add_word(at, bits);
   clear_busy(block);
   return true;
 }

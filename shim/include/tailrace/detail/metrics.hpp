@@ -24,7 +24,9 @@ namespace tailrace {
 class Bounds {
  public:
   constexpr Bounds() noexcept = default;
-  constexpr Bounds(std::initializer_list<double> list) noexcept : size_(list.size()), given_(true) { data_ = list.begin(); }
+  constexpr Bounds(std::initializer_list<double> list) noexcept : size_(list.size()), given_(true) {
+    data_ = list.begin();
+  }
   constexpr Bounds(const double* data, std::size_t size) noexcept : data_(data), size_(size), given_(true) {}
   template <class T, class = std::enable_if_t<std::is_same_v<decltype(std::declval<const T&>().data()), const double*>>>
   constexpr Bounds(const T& bounds) noexcept : Bounds(bounds.data(), bounds.size()) {}
@@ -230,11 +232,14 @@ class Histogram {
 
 template <class T, class N, class Options>
 TAILRACE_INLINE InstrumentData instrument_data(shm::MetricKind kind, const N& name, const Options& options) noexcept {
-  static_assert(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>, "an instrument is of integers or of floating point");
+  static_assert(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>,
+                "an instrument is of integers or of floating point");
   InstrumentData data{};
   std::string_view text;
-  if constexpr (is_literal<N>) text = N::text();
-  else text = text_view(name);
+  if constexpr (is_literal<N>)
+    text = N::text();
+  else
+    text = text_view(name);
   data.name = text.data();
   data.name_length = text.size();
   data.unit = options.unit.data();
@@ -303,11 +308,14 @@ class Observer {
   template <class V>
   TAILRACE_INLINE void observe(V value, Attributes attributes = {}) const noexcept {
     if (monotonic() && detail::negative(value)) return tailrace_metric_invalid();
-    tailrace_observed(instrument_, detail::bits_of<detail::Canonical<T>>(value, monotonic()), attributes.data(), attributes.size());
+    tailrace_observed(instrument_, detail::bits_of<detail::Canonical<T>>(value, monotonic()), attributes.data(),
+                      attributes.size());
   }
 
  private:
-  TAILRACE_INLINE bool monotonic() const noexcept { return instrument_->kind == static_cast<std::uint8_t>(shm::MetricKind::counter); }
+  TAILRACE_INLINE bool monotonic() const noexcept {
+    return instrument_->kind == static_cast<std::uint8_t>(shm::MetricKind::counter);
+  }
   const detail::Instrument* instrument_;
 };
 
@@ -361,7 +369,8 @@ TAILRACE_HIDDEN inline void drop_callback(void* state) noexcept {
 }
 
 template <class T, class N, class F>
-TAILRACE_HIDDEN inline Observation observe(shm::MetricKind kind, const N& name, F&& callback, const InstrumentOptions& options) noexcept {
+TAILRACE_HIDDEN inline Observation observe(shm::MetricKind kind, const N& name, F&& callback,
+                                           const InstrumentOptions& options) noexcept {
   if constexpr (kDisabled) return Observation();
   using Callback = std::decay_t<F>;
   auto* state = new (std::nothrow) Callback(std::forward<F>(callback));
@@ -375,15 +384,18 @@ TAILRACE_HIDDEN inline Observation observe(shm::MetricKind kind, const N& name, 
 
 // Observables: `callback`, which takes a const Observer<T>&, runs at each tick(). It allocates once, here.
 template <class T, class N, class F>
-TAILRACE_HIDDEN inline Observation observe_counter(const N& name, F&& callback, const InstrumentOptions& options = {}) noexcept {
+TAILRACE_HIDDEN inline Observation observe_counter(const N& name, F&& callback,
+                                                   const InstrumentOptions& options = {}) noexcept {
   return detail::observe<T>(shm::MetricKind::counter, name, std::forward<F>(callback), options);
 }
 template <class T, class N, class F>
-TAILRACE_HIDDEN inline Observation observe_up_down_counter(const N& name, F&& callback, const InstrumentOptions& options = {}) noexcept {
+TAILRACE_HIDDEN inline Observation observe_up_down_counter(const N& name, F&& callback,
+                                                           const InstrumentOptions& options = {}) noexcept {
   return detail::observe<T>(shm::MetricKind::up_down_counter, name, std::forward<F>(callback), options);
 }
 template <class T, class N, class F>
-TAILRACE_HIDDEN inline Observation observe_gauge(const N& name, F&& callback, const InstrumentOptions& options = {}) noexcept {
+TAILRACE_HIDDEN inline Observation observe_gauge(const N& name, F&& callback,
+                                                 const InstrumentOptions& options = {}) noexcept {
   return detail::observe<T>(shm::MetricKind::gauge, name, std::forward<F>(callback), options);
 }
 

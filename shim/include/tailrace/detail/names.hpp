@@ -51,7 +51,9 @@ class TAILRACE_HIDDEN Literal : public LiteralTag {
   static constexpr std::string_view text() noexcept { return Source::text(); }
   // 0: not interned yet. Acquire: whoever publishes a record with the id must have the string
   // published before it.
-  TAILRACE_INLINE static std::uint32_t known() noexcept { return kDisabled ? 0 : cell_.id.load(std::memory_order_acquire); }
+  TAILRACE_INLINE static std::uint32_t known() noexcept {
+    return kDisabled ? 0 : cell_.id.load(std::memory_order_acquire);
+  }
   static constexpr NameCell* cell() noexcept { return &cell_; }
   TAILRACE_INLINE static std::uint32_t id() noexcept {
     if constexpr (kDisabled) return 0;
@@ -194,10 +196,10 @@ TAILRACE_HIDDEN constexpr detail::Literal<detail::PackSource<Char, Chars...>> op
 }  // namespace tailrace
 
 // The same where a user-defined literal is not wanted. The argument must be a string literal.
-#define TAILRACE_NAME(literal)                                                                   \
-  ([]() noexcept {                                                                               \
-    struct Source {                                                                              \
-      static constexpr std::string_view text() noexcept { return {"" literal, sizeof(literal) - 1}; } \
-    };                                                                                           \
-    return ::tailrace::detail::Literal<Source>{};                                                \
+#define TAILRACE_NAME(literal)                                                                                         \
+  ([]() noexcept {                                                                                                     \
+    struct Source {                                                                                                    \
+      static constexpr std::string_view text() noexcept { return {"" literal, sizeof(literal) - 1}; }                  \
+    };                                                                                                                 \
+    return ::tailrace::detail::Literal<Source>{};                                                                      \
   }())

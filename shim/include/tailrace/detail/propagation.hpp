@@ -23,17 +23,23 @@
 extern "C" {
 // Calls `visit` for each value of a header, in order.
 typedef void (*tailrace_visit)(void* to, const char* value, std::size_t length);
-typedef void (*tailrace_get)(const void* carrier, const char* name, std::size_t name_length, tailrace_visit visit, void* to);
-typedef void (*tailrace_set)(void* carrier, const char* name, std::size_t name_length, const char* value, std::size_t length);
+typedef void (*tailrace_get)(const void* carrier, const char* name, std::size_t name_length, tailrace_visit visit,
+                             void* to);
+typedef void (*tailrace_set)(void* carrier, const char* name, std::size_t name_length, const char* value,
+                             std::size_t length);
 
 // False: nothing valid came, and `context` is as it was.
-TAILRACE_EXPORT bool tailrace_extract_context(const void* carrier, tailrace_get get, tailrace::Context* context) noexcept;
-TAILRACE_EXPORT bool tailrace_extract_baggage(const void* carrier, tailrace_get get, tailrace::Baggage* baggage) noexcept;
+TAILRACE_EXPORT bool tailrace_extract_context(const void* carrier, tailrace_get get,
+                                              tailrace::Context* context) noexcept;
+TAILRACE_EXPORT bool tailrace_extract_baggage(const void* carrier, tailrace_get get,
+                                              tailrace::Baggage* baggage) noexcept;
 // Null: the current one.
 TAILRACE_EXPORT void tailrace_inject(void* carrier, tailrace_set set, const tailrace::Context* context,
                                      const tailrace::Baggage* baggage) noexcept;
-TAILRACE_EXPORT std::size_t tailrace_trace_state(const tailrace::Context* context, char* out, std::size_t room) noexcept;
-TAILRACE_EXPORT bool tailrace_set_trace_state(tailrace::Context* context, const char* text, std::size_t length) noexcept;
+TAILRACE_EXPORT std::size_t tailrace_trace_state(const tailrace::Context* context, char* out,
+                                                 std::size_t room) noexcept;
+TAILRACE_EXPORT bool tailrace_set_trace_state(tailrace::Context* context, const char* text,
+                                              std::size_t length) noexcept;
 }
 
 namespace tailrace {
@@ -59,8 +65,10 @@ inline bool same_name(std::string_view a, std::string_view b) noexcept {
 // Strings of any library: what converts to a view, or has data() and size().
 template <class T>
 std::string_view header_view(const T& text) noexcept {
-  if constexpr (is_text<T>) return text_view(text);
-  else return std::string_view(text.data(), text.size());
+  if constexpr (is_text<T>)
+    return text_view(text);
+  else
+    return std::string_view(text.data(), text.size());
 }
 
 template <class E, class = void>
@@ -95,7 +103,8 @@ template <class C, class = void>
 inline constexpr bool visits_values = false;
 template <class C>
 inline constexpr bool visits_values<
-    C, std::void_t<decltype(std::declval<const C&>().get(std::string_view(), std::declval<const CountVisits&>()))>> = true;
+    C, std::void_t<decltype(std::declval<const C&>().get(std::string_view(), std::declval<const CountVisits&>()))>> =
+    true;
 template <class C, class = void>
 inline constexpr bool gets_value = false;
 template <class C>
@@ -111,7 +120,8 @@ template <class C>
 inline constexpr bool is_map<C, std::void_t<typename C::key_type, typename C::mapped_type>> = true;
 
 template <class C>
-void carrier_get(const void* carrier, const char* name, std::size_t name_length, tailrace_visit visit, void* to) noexcept {
+void carrier_get(const void* carrier, const char* name, std::size_t name_length, tailrace_visit visit,
+                 void* to) noexcept {
   const C& from = *static_cast<const C*>(carrier);
   const std::string_view wanted(name, name_length);
   const CountVisits visitor{visit, to};
@@ -134,7 +144,8 @@ void carrier_get(const void* carrier, const char* name, std::size_t name_length,
 
 // One header of this name stands in the carrier afterwards, however it was spelt before.
 template <class C>
-void carrier_set(void* carrier, const char* name, std::size_t name_length, const char* value, std::size_t length) noexcept {
+void carrier_set(void* carrier, const char* name, std::size_t name_length, const char* value,
+                 std::size_t length) noexcept {
   C& to = *static_cast<C*>(carrier);
   const std::string_view key(name, name_length);
   const std::string_view text(value, length);
@@ -143,8 +154,10 @@ void carrier_set(void* carrier, const char* name, std::size_t name_length, const
       to.set(key, text);
     } else if constexpr (is_map<C>) {
       for (auto at = to.begin(); at != to.end();) {
-        if (same_name(header_view(at->first), key)) at = to.erase(at);
-        else ++at;
+        if (same_name(header_view(at->first), key))
+          at = to.erase(at);
+        else
+          ++at;
       }
       to.emplace(typename C::key_type(key), typename C::mapped_type(text));
     } else {

@@ -12,7 +12,14 @@
 
 namespace tailrace {
 
-enum class SpanKind : std::uint8_t { unspecified = 0, internal = 1, server = 2, client = 3, producer = 4, consumer = 5 };
+enum class SpanKind : std::uint8_t {
+  unspecified = 0,
+  internal = 1,
+  server = 2,
+  client = 3,
+  producer = 4,
+  consumer = 5
+};
 enum class StatusCode : std::uint8_t { unset = 0, ok = 1, error = 2 };
 
 struct Link {
@@ -65,7 +72,7 @@ struct SpanState {
   ThreadBlock* block = nullptr;  // whose thread started it; null: nothing left to end
   shm::SpanSlot* slot = nullptr;
   std::uint64_t word = 0;
-  std::uint64_t top = 0;  // ThreadBlock::top behind the push, low half 0: on no stack
+  std::uint64_t top = 0;   // ThreadBlock::top behind the push, low half 0: on no stack
   std::uint64_t bits = 0;  // low half: the slot's bit in ThreadBlock::slots_free; high half: below
 };
 static_assert(sizeof(SpanState) == 40);
@@ -90,8 +97,8 @@ TAILRACE_EXPORT void tailrace_span_set(tailrace::detail::SpanState* state, const
 TAILRACE_EXPORT void tailrace_span_event(tailrace::detail::SpanState* state, const tailrace::detail::Name* name,
                                          const tailrace::Attribute* attributes, std::size_t count,
                                          const tailrace::Time* time) noexcept;
-TAILRACE_EXPORT void tailrace_span_exception(tailrace::detail::SpanState* state, const char* type, std::size_t type_length,
-                                             const char* message, std::size_t message_length,
+TAILRACE_EXPORT void tailrace_span_exception(tailrace::detail::SpanState* state, const char* type,
+                                             std::size_t type_length, const char* message, std::size_t message_length,
                                              const tailrace::Attribute* attributes, std::size_t count) noexcept;
 TAILRACE_EXPORT void tailrace_span_link(tailrace::detail::SpanState* state, const tailrace::Link* link) noexcept;
 TAILRACE_EXPORT void tailrace_span_status(tailrace::detail::SpanState* state, unsigned code, const char* message,
@@ -246,8 +253,8 @@ TAILRACE_INLINE bool start_fast(SpanState& state, std::uint32_t name, SpanKind k
     block->slots_free = free_slots ^ bit;
     put_word(words + 24, span_id);
     shm::SpanSlot* slot = block->slots + index;
-    const std::uint64_t word = shm::header_word(sizeof(shm::SpanRecord), shm::RecordType::span,
-                                                static_cast<std::uint8_t>(priority), 0);
+    const std::uint64_t word =
+        shm::header_word(sizeof(shm::SpanRecord), shm::RecordType::span, static_cast<std::uint8_t>(priority), 0);
     unsigned char* draft = slot->bytes;
     TAILRACE_TEST_POINT("shim.start.slot_taken");
     put_word(draft + 48, parent_id);
@@ -358,7 +365,8 @@ TAILRACE_HIDDEN __attribute__((noinline)) inline SpanState rename_cold(SpanState
   tailrace_span_rename(&state, &name);
   return state;
 }
-TAILRACE_HIDDEN __attribute__((noinline)) inline Context context_cold(SpanState state, const std::uint64_t* ids) noexcept {
+TAILRACE_HIDDEN __attribute__((noinline)) inline Context context_cold(SpanState state,
+                                                                      const std::uint64_t* ids) noexcept {
   Context context;
   tailrace_span_context(&state, ids, &context);
   return context;
@@ -473,11 +481,12 @@ class Span : public SpanBase {
   template <class N>
   TAILRACE_INLINE explicit Span(const N& name, const SpanOptions& options) noexcept {
     if constexpr (detail::kDisabled) return;
-    const bool plain = options.parent.mode() == 0 && options.links.size() == 0 && !options.start.given &&
-                       options.trace_state.empty();
+    const bool plain =
+        options.parent.mode() == 0 && options.links.size() == 0 && !options.start.given && options.trace_state.empty();
     const std::uint32_t id = detail::known_id(name);
-    if (plain && TAILRACE_LIKELY(detail::start_fast(state_, id, options.kind, options.priority,
-                                                    options.scope != nullptr ? options.scope->id() : std::uint16_t{0}))) {
+    if (plain &&
+        TAILRACE_LIKELY(detail::start_fast(state_, id, options.kind, options.priority,
+                                           options.scope != nullptr ? options.scope->id() : std::uint16_t{0}))) {
       return;
     }
     state_ = detail::start_cold(detail::name_of(name, id), &options, nullptr);

@@ -52,7 +52,7 @@ struct NameEntry {
   std::uint64_t first;  // the first and the last eight bytes: with the length they are the
   std::uint64_t last;   // content of a string of up to sixteen bytes
   std::uint32_t length;
-  std::uint32_t id;     // 0: seen once
+  std::uint32_t id;  // 0: seen once
 };
 inline constexpr std::uint32_t kNameEntries = 128;
 
@@ -94,24 +94,24 @@ struct alignas(64) ThreadBlock {
   std::uint64_t next_span;  // not wait for them
   unsigned char* cache;     // of series found by attributes
   // Line 4: metrics. Zero: no cells, the library must look.
-  unsigned char* cells;         // of this lane
-  unsigned char* shared_cells;  // gauges, histograms
+  unsigned char* cells;              // of this lane
+  unsigned char* shared_cells;       // gauges, histograms
   std::uint32_t cells_committed;     // bytes; others: grows with what is registered
   std::uint32_t shared_cells_bytes;  // 0: metrics are off, or have no room
-  std::uint32_t shard;          // of histograms
-  std::uint32_t cells_refused;  // no space for this lane's: counters go to the shared lane
+  std::uint32_t shard;               // of histograms
+  std::uint32_t cells_refused;       // no space for this lane's: counters go to the shared lane
   // Not for inlined code.
   std::uint32_t size;  // of this struct, and its version
   std::uint32_t version;
   std::uint32_t tid;
-  std::uint32_t thread_pending;   // a THREAD record is due
-  std::uint32_t loss_pending;     // a LOSS record is due
-  std::uint32_t held_lane;        // 1 + shared lane locked by the call that set busy
+  std::uint32_t thread_pending;  // a THREAD record is due
+  std::uint32_t loss_pending;    // a LOSS record is due
+  std::uint32_t held_lane;       // 1 + shared lane locked by the call that set busy
   std::uint64_t lost[shm::kPriorities];
   std::uint64_t lost_first;
   std::uint64_t lost_last;
-  std::uint32_t freed_remote;     // others: slots whose spans ended on another thread
-  std::uint32_t taken;            // others: 1 while a thread owns the block
+  std::uint32_t freed_remote;  // others: slots whose spans ended on another thread
+  std::uint32_t taken;         // others: 1 while a thread owns the block
   std::uint64_t serial;
   char name[16];
 
@@ -211,9 +211,7 @@ TAILRACE_INLINE unsigned highest_bit(std::uint32_t word) noexcept {
 
 inline constexpr std::uint64_t kRandomnessMask = (1ull << 56) - 1;
 
-TAILRACE_INLINE void put_word(unsigned char* to, std::uint64_t value) noexcept {
-  *reinterpret_cast<Word*>(to) = value;
-}
+TAILRACE_INLINE void put_word(unsigned char* to, std::uint64_t value) noexcept { *reinterpret_cast<Word*>(to) = value; }
 TAILRACE_INLINE void put_pair(unsigned char* to, std::uint64_t a, std::uint64_t b) noexcept {
   *reinterpret_cast<Pair*>(to) = Pair{a, b};
 }

@@ -46,7 +46,17 @@ struct Attribute;
 class Value {
  public:
   enum class Kind : std::uint8_t {
-    empty, boolean, integer, real, string, bytes, array, map, unsigned_integer, string_id, character
+    empty,
+    boolean,
+    integer,
+    real,
+    string,
+    bytes,
+    array,
+    map,
+    unsigned_integer,
+    string_id,
+    character
   };
   // The i-th element of a sequence that is not made of Values.
   using Element = Value (*)(const void* data, std::size_t i);
@@ -73,8 +83,7 @@ class Value {
     }
   }
   template <class T, std::enable_if_t<detail::is_literal<T>, int> = 0>
-  Value(const T&) noexcept
-      : kind_(Kind::string_id), id_(T::id()), size_(T::text().size()), data_(T::text().data()) {}
+  Value(const T&) noexcept : kind_(Kind::string_id), id_(T::id()), size_(T::text().size()), data_(T::text().data()) {}
   template <class T, std::enable_if_t<detail::is_text<T>, int> = 0>
   constexpr Value(const T& text) noexcept : kind_(Kind::string) {
     const std::string_view view = detail::text_view(text);
@@ -92,7 +101,9 @@ class Value {
   constexpr Value(const T& values) noexcept : Value(values.data(), values.size()) {}
   template <class E, std::enable_if_t<std::is_convertible_v<E, Value> && !std::is_same_v<E, char>, int> = 0>
   constexpr Value(const E* values, std::size_t count) noexcept
-      : kind_(Kind::array), size_(count), data_(values),
+      : kind_(Kind::array),
+        size_(count),
+        data_(values),
         element_(std::is_same_v<E, Value> ? nullptr : &element_of<E>) {}
 
   // {{"k", v}, …} is a map only by name: braces alone are an array.

@@ -34,7 +34,7 @@ struct SegmentMap {
   const Control* control = nullptr;  // read-only mapping
   ProcessDynamic* process = nullptr;
   LaneHead* heads = nullptr;
-  const LaneTail* tails = nullptr;   // read-only mapping
+  const LaneTail* tails = nullptr;  // read-only mapping
   unsigned char* strings = nullptr;
   SpanSlot* slots = nullptr;
   unsigned char* lane_data = nullptr;

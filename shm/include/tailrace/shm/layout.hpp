@@ -22,8 +22,8 @@ inline constexpr std::uint16_t kAbiMinor = 0;
 inline constexpr std::uint64_t kRegionAlign = 64 * 1024;
 
 inline constexpr std::uint32_t kLanesDefault = 256;
-inline constexpr std::uint32_t kLanesMax = 1024;   // a slot's ENDING word has ten bits for the lane
-inline constexpr std::uint32_t kSharedLanes = 4;   // the last ones of the table
+inline constexpr std::uint32_t kLanesMax = 1024;  // a slot's ENDING word has ten bits for the lane
+inline constexpr std::uint32_t kSharedLanes = 4;  // the last ones of the table
 inline constexpr std::uint32_t kSlotsPerLane = 32;
 inline constexpr std::uint32_t kSlotBytes = 1024;
 inline constexpr std::uint32_t kPoolSlotsDefault = 4096;
@@ -32,9 +32,9 @@ inline constexpr std::uint32_t kSlackBytesDefault = 16 * 1024;
 inline constexpr std::uint32_t kMaxRecordDefault = 16 * 1024 - 64;  // a copy may overrun by 64
 inline constexpr std::uint32_t kArenaBytesDefault = 1024 * 1024;
 inline constexpr std::uint32_t kScopesMax = 1024;
-inline constexpr std::uint32_t kMetricDescriptorsMax = 16384;           // series: instrument and attribute set
+inline constexpr std::uint32_t kMetricDescriptorsMax = 16384;               // series: instrument and attribute set
 inline constexpr std::uint32_t kLaneCellBytes = 8 * kMetricDescriptorsMax;  // a word for each, in each lane
-inline constexpr std::uint64_t kSharedCellBytes = 64ull * 1024 * 1024;  // gauges, histogram shards
+inline constexpr std::uint64_t kSharedCellBytes = 64ull * 1024 * 1024;      // gauges, histogram shards
 inline constexpr std::uint32_t kRegionsMax = 16;
 
 // What a writer may ask for and a reader must take.
@@ -126,8 +126,8 @@ struct alignas(64) ControlHot {
   std::atomic<std::uint64_t> trace_threshold;  // 56-bit rejection threshold; 0 keeps every trace
   std::atomic<std::uint8_t> min_severity;      // logs below it are not written
   std::atomic<std::uint8_t> pressure;
-  std::atomic<std::uint8_t> clock_override;    // a ClockKind, 0 = none
-  std::atomic<std::uint8_t> shed_mask;         // bit (1 << Priority): shed at the source
+  std::atomic<std::uint8_t> clock_override;  // a ClockKind, 0 = none
+  std::atomic<std::uint8_t> shed_mask;       // bit (1 << Priority): shed at the source
   std::atomic<std::uint32_t> long_span_seconds;
 };
 struct alignas(64) ControlAgent {
@@ -145,7 +145,7 @@ struct alignas(64) ControlFlush {
   std::atomic<std::uint32_t> agent_sleeping;  // a doorbell is worth ringing
   std::atomic<std::uint32_t> critical_done;   // futex: the last critical_gen that is answered
   std::uint32_t reserved;
-  std::atomic<std::uint64_t> settled_seq;     // odd while the agent writes `settled` below
+  std::atomic<std::uint64_t> settled_seq;  // odd while the agent writes `settled` below
 };
 
 // Why the agent, or the destination, dropped a record: what `flush` tells the application.
@@ -242,12 +242,12 @@ struct alignas(128) LaneHead {
   std::atomic<std::uint64_t> not_sampled;  // spans that head sampling left out: not "written"
   std::atomic<std::uint64_t> refused;      // spans past the depth limit
   std::atomic<std::uint64_t> dropped[kSignals][kPriorities];
-  std::atomic<std::uint64_t> cut;          // values shortened or items left out by a limit
+  std::atomic<std::uint64_t> cut;  // values shortened or items left out by a limit
   std::atomic<std::uint64_t> reserved0;
-  std::atomic<std::uint32_t> shard;        // of histograms: kSharedShard but for the lanes that own one
-  std::atomic<std::uint32_t> committed;    // 1: ring, slack and slots may be read through a mapping
-  std::atomic<std::uint64_t> name[2];      // 16 bytes, zero-padded
-  std::atomic<std::uint64_t> cell_words;   // words [0, cell_words) of this lane's cells may be read
+  std::atomic<std::uint32_t> shard;       // of histograms: kSharedShard but for the lanes that own one
+  std::atomic<std::uint32_t> committed;   // 1: ring, slack and slots may be read through a mapping
+  std::atomic<std::uint64_t> name[2];     // 16 bytes, zero-padded
+  std::atomic<std::uint64_t> cell_words;  // words [0, cell_words) of this lane's cells may be read
   std::uint64_t reserved1[6];
 };
 static_assert(offsetof(LaneHead, in_use) == 32 && offsetof(LaneHead, owner_from) == 40);
@@ -286,9 +286,7 @@ constexpr std::uint64_t slot_ending(std::uint32_t lane, std::uint64_t end_target
 constexpr std::uint32_t slot_ending_lane(std::uint64_t state) {
   return static_cast<std::uint32_t>(state >> 2) & ((1u << kSlotLaneBits) - 1);
 }
-constexpr std::uint64_t slot_ending_target(std::uint64_t state) {
-  return state >> (2 + kSlotLaneBits);
-}
+constexpr std::uint64_t slot_ending_target(std::uint64_t state) { return state >> (2 + kSlotLaneBits); }
 
 // R6. One series: an instrument with one attribute set. Published by `metrics_count`, never changed;
 // its cells are committed and zero before. All series of an instrument share `instrument`.
@@ -306,10 +304,10 @@ inline constexpr std::uint8_t kMetricOverflow = 0x04;    // what the limit of se
 inline constexpr std::uint8_t kMetricNegative = 0x08;    // exponential: has negative buckets too
 
 struct MetricDescriptor {
-  std::uint32_t name;         // string ids; unit and description may be 0
+  std::uint32_t name;  // string ids; unit and description may be 0
   std::uint32_t unit;
   std::uint32_t description;
-  std::uint32_t attributes;   // id of an entry whose bytes are items; 0 = none
+  std::uint32_t attributes;  // id of an entry whose bytes are items; 0 = none
   std::uint16_t scope;
   std::uint8_t kind;
   std::uint8_t flags;

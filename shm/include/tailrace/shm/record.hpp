@@ -12,14 +12,14 @@ enum class RecordType : std::uint16_t {
   none = 0,
   span = 1,
   log = 2,
-  thread = 3,        // who owns the lane from here on
-  loss = 4,          // what was dropped before the next record; explains, is never counted from
+  thread = 3,  // who owns the lane from here on
+  loss = 4,    // what was dropped before the next record; explains, is never counted from
   anchor = 5,
-  span_start = 6,    // a span that found no slot; flags and fields as span, end = 0
-  span_part = 7,     // items that found no room in their span's slots
+  span_start = 6,  // a span that found no slot; flags and fields as span, end = 0
+  span_part = 7,   // items that found no room in their span's slots
   exemplar = 8,
   process_note = 9,
-  more = 10,         // only in a pool slot: items that continue a draft; never in a lane
+  more = 10,  // only in a pool slot: items that continue a draft; never in a lane
 };
 
 // The clock of a time, in two bits.
@@ -32,18 +32,17 @@ inline constexpr unsigned kFlagStartClockShift = 4;  // also the only time of a 
 inline constexpr unsigned kFlagEndClockShift = 6;
 
 struct RecordHeader {
-  std::uint32_t size;   // of the whole record, header included; a multiple of 8, at least 16 (MORE: 8)
+  std::uint32_t size;  // of the whole record, header included; a multiple of 8, at least 16 (MORE: 8)
   std::uint16_t type;
   std::uint8_t flags;
-  std::uint8_t count;   // items behind the fixed part; 255 = 255 or more
+  std::uint8_t count;  // items behind the fixed part; 255 = 255 or more
 };
 static_assert(sizeof(RecordHeader) == 8);
 
 // The header as one word, for a single store.
-constexpr std::uint64_t header_word(std::uint32_t size, RecordType type, std::uint8_t flags,
-                                    std::uint8_t count) {
-  return std::uint64_t{size} | std::uint64_t{static_cast<std::uint16_t>(type)} << 32 |
-         std::uint64_t{flags} << 48 | std::uint64_t{count} << 56;
+constexpr std::uint64_t header_word(std::uint32_t size, RecordType type, std::uint8_t flags, std::uint8_t count) {
+  return std::uint64_t{size} | std::uint64_t{static_cast<std::uint16_t>(type)} << 32 | std::uint64_t{flags} << 48 |
+         std::uint64_t{count} << 56;
 }
 
 // Bits of `tflags`.
@@ -51,8 +50,8 @@ inline constexpr std::uint8_t kSampled = 0x01;
 inline constexpr std::uint8_t kRandom = 0x02;
 inline constexpr std::uint8_t kRemoteKnown = 0x04;  // whether the parent is remote is known
 inline constexpr std::uint8_t kRemote = 0x08;
-inline constexpr std::uint8_t kTemplate = 0x10;     // LOG: the body is a template for its arguments
-inline constexpr std::uint8_t kStarted = 0x20;      // SPAN: a SPAN_START was written for it
+inline constexpr std::uint8_t kTemplate = 0x10;  // LOG: the body is a template for its arguments
+inline constexpr std::uint8_t kStarted = 0x20;   // SPAN: a SPAN_START was written for it
 
 // kind_status: OTLP's Span.SpanKind in the low, Status.StatusCode in the high half.
 struct SpanRecord {
@@ -65,7 +64,7 @@ struct SpanRecord {
   std::uint32_t name;       // string id; 0 = in a kNameKey item
   std::uint8_t kind_status;
   std::uint8_t tflags;
-  std::uint16_t scope;      // 0 = the service's own
+  std::uint16_t scope;  // 0 = the service's own
 };
 static_assert(sizeof(SpanRecord) == 64 && offsetof(SpanRecord, trace_id) == 24);
 static_assert(offsetof(SpanRecord, span_id) == 40 && offsetof(SpanRecord, name) == 56);
@@ -131,31 +130,30 @@ enum class ItemType : std::uint8_t {
   string_id = 4,  // u64: string id
   string = 5,     // UTF-8 bytes
   bytes = 6,
-  array = 7,      // items with key 0
-  map = 8,        // items with keys
-  event = 9,      // EventBody, then items; the item's key is the event's name
-  link = 10,      // LinkBody, then items; key 0
+  array = 7,  // items with key 0
+  map = 8,    // items with keys
+  event = 9,  // EventBody, then items; the item's key is the event's name
+  link = 10,  // LinkBody, then items; key 0
 };
 
 struct ItemHeader {
   std::uint32_t key;  // string id or reserved key
   std::uint8_t type;
-  std::uint8_t flags;     // event: TimeClock of its time in the low two bits
-  std::uint16_t length;   // bytes of body, without the padding
+  std::uint8_t flags;    // event: TimeClock of its time in the low two bits
+  std::uint16_t length;  // bytes of body, without the padding
 };
 static_assert(sizeof(ItemHeader) == 8);
 
-constexpr std::uint64_t item_word(std::uint32_t key, ItemType type, std::uint8_t flags,
-                                  std::uint16_t length) {
-  return std::uint64_t{key} | std::uint64_t{static_cast<std::uint8_t>(type)} << 32 |
-         std::uint64_t{flags} << 40 | std::uint64_t{length} << 48;
+constexpr std::uint64_t item_word(std::uint32_t key, ItemType type, std::uint8_t flags, std::uint16_t length) {
+  return std::uint64_t{key} | std::uint64_t{static_cast<std::uint8_t>(type)} << 32 | std::uint64_t{flags} << 40 |
+         std::uint64_t{length} << 48;
 }
 constexpr std::uint32_t padded(std::uint32_t bytes) { return (bytes + 7u) & ~7u; }
 
 // Reserved keys: ids below kFirstStringId.
 enum ReservedKey : std::uint32_t {
   kNoKey = 0,
-  kInlineKey = 1,           // the body starts with InlineKeyBody and the key's bytes
+  kInlineKey = 1,  // the body starts with InlineKeyBody and the key's bytes
   kStatusMessageKey = 2,
   kTraceStateKey = 3,
   kEventNameKey = 4,
@@ -164,13 +162,13 @@ enum ReservedKey : std::uint32_t {
   kDroppedEventsKey = 7,
   kDroppedLinksKey = 8,
   kBodyKey = 9,
-  kNameKey = 10,            // replaces the name; the last one counts
-  kStatusCodeKey = 11,      // integer: replaces the status code; the last one counts
-  kObservedTimeKey = 12,    // integer: REALTIME nanoseconds
-  kArgumentKey = 13,        // the template's next argument
-  kSchemaUrlKey = 14,       // of a scope or resource
-  kVersionKey = 15,         // of a scope
-  kPartCountKey = 16,       // integer: how many SPAN_PARTs belong to this span
+  kNameKey = 10,          // replaces the name; the last one counts
+  kStatusCodeKey = 11,    // integer: replaces the status code; the last one counts
+  kObservedTimeKey = 12,  // integer: REALTIME nanoseconds
+  kArgumentKey = 13,      // the template's next argument
+  kSchemaUrlKey = 14,     // of a scope or resource
+  kVersionKey = 15,       // of a scope
+  kPartCountKey = 16,     // integer: how many SPAN_PARTs belong to this span
 };
 
 struct InlineKeyBody {

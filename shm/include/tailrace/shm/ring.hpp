@@ -32,7 +32,7 @@ struct RingProducer {
   Pos limit[kPriorities];  // head + n may not pass it
   Pos mask;                // capacity - 1
   unsigned char* data;
-  Pos tail;                // last believable tail
+  Pos tail;  // last believable tail
   Pos capacity;
   Pos reserve[kPriorities];  // bytes kept free for higher priorities
   Pos overrun;               // a copy may write that far behind its record
@@ -55,8 +55,7 @@ struct RingProducer {
   }
 
   bool fits(std::size_t priority, Pos n) const {
-    return static_cast<Distance>(static_cast<Pos>(limit[priority] - head)) >=
-           static_cast<Distance>(n);
+    return static_cast<Distance>(static_cast<Pos>(limit[priority] - head)) >= static_cast<Distance>(n);
   }
 
   unsigned char* at_head() const { return data + (head & mask); }
@@ -112,8 +111,7 @@ struct RingConsumer {
 
   // Whether `head` may be believed: a multiple of 8, not backwards, at most a ring ahead of tail.
   bool believable(Pos head, Pos capacity) const {
-    return head % 8 == 0 &&
-           static_cast<Pos>(head - tail) <= capacity &&
+    return head % 8 == 0 && static_cast<Pos>(head - tail) <= capacity &&
            static_cast<Pos>(last_head - tail) <= static_cast<Pos>(head - tail);
   }
 

@@ -18,11 +18,11 @@
 
 extern "C" __attribute__((weak, visibility("default"))) void tailrace_test_point(const char* name);
 
-#define TAILRACE_TEST_POINT(name)           \
-  do {                                      \
-    if (::tailrace_test_point != nullptr) { \
-      ::tailrace_test_point(name);          \
-    }                                       \
+#define TAILRACE_TEST_POINT(name)                                                                                      \
+  do {                                                                                                                 \
+    if (::tailrace_test_point != nullptr) {                                                                            \
+      ::tailrace_test_point(name);                                                                                     \
+    }                                                                                                                  \
   } while (false)
 
 #else

@@ -33,7 +33,6 @@ constexpr std::uint64_t kAttachNs = 1000 * kMillisecond;
 constexpr std::uint64_t kLookNs = 100 * kMillisecond;
 constexpr std::uint64_t kLookSoonNs = 5 * kMillisecond;
 constexpr unsigned kReadAttempts = 1000;
-constexpr unsigned kLockAttempts = 100000;
 
 constexpr auto kAgentCauses = static_cast<std::size_t>(DropCause::refused);
 static_assert(kAgentCauses + shm::kDropGroups == kDropCauses);
@@ -90,7 +89,8 @@ void add_own(const shm::SegmentMap& map, shm::FlushKind kind, FlushTotals& total
       const shm::LaneHead& head = map.heads[lane];
       if (!critical) to.written += head.written[s].load(std::memory_order_relaxed);
       for (std::size_t p = 0; p < priorities; ++p) {
-        to.dropped[static_cast<std::size_t>(DropCause::lane_full)] += head.dropped[s][p].load(std::memory_order_relaxed);
+        to.dropped[static_cast<std::size_t>(DropCause::lane_full)] +=
+            head.dropped[s][p].load(std::memory_order_relaxed);
       }
     }
     for (std::size_t p = 0; p < priorities; ++p) {
@@ -123,9 +123,24 @@ void count(const FlushTotals& now, const FlushTotals& before, FlushResult& resul
   }
 }
 
+// What the flushes that have returned had seen. No lock: a word for itself is enough, as each only grows.
+FlushTotals seen_before(const FlushTotals& seen) noexcept {
+  FlushTotals copy{};
+  const auto load = [](const std::uint64_t& from) { return __atomic_load_n(&from, __ATOMIC_RELAXED); };
+  for (std::size_t s = 0; s < shm::kSignals; ++s) {
+    copy.signals[s].delivered = load(seen.signals[s].delivered);
+    copy.signals[s].rejected = load(seen.signals[s].rejected);
+    for (std::size_t i = 0; i < kDropCauses; ++i) copy.signals[s].dropped[i] = load(seen.signals[s].dropped[i]);
+  }
+  return copy;
+}
+
 // Never back: of two flushes that return, the later look stands.
 void raise(FlushTotals& seen, const FlushTotals& now) noexcept {
-  const auto up = [](std::uint64_t& to, std::uint64_t value) { to = value > to ? value : to; };
+  const auto up = [](std::uint64_t& to, std::uint64_t value) {
+    std::uint64_t have = __atomic_load_n(&to, __ATOMIC_RELAXED);
+    while (value > have && !__atomic_compare_exchange_n(&to, &have, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+  };
   for (std::size_t s = 0; s < shm::kSignals; ++s) {
     up(seen.signals[s].delivered, now.signals[s].delivered);
     up(seen.signals[s].rejected, now.signals[s].rejected);
@@ -139,7 +154,8 @@ void describe(FlushResult& result, std::uint64_t deadline_ms, std::uint64_t age_
     case FlushCode::timed_out:
       if (age_ns > kStaleNs / 5) {
         std::snprintf(why, sizeof why, "not answered in %llu ms, the agent's last sign is %llu ms old; ",
-                      static_cast<unsigned long long>(deadline_ms), static_cast<unsigned long long>(age_ns / kMillisecond));
+                      static_cast<unsigned long long>(deadline_ms),
+                      static_cast<unsigned long long>(age_ns / kMillisecond));
       } else {
         std::snprintf(why, sizeof why, "not answered in %llu ms; ", static_cast<unsigned long long>(deadline_ms));
       }
@@ -157,8 +173,8 @@ void describe(FlushResult& result, std::uint64_t deadline_ms, std::uint64_t age_
       break;
     default: break;
   }
-  std::snprintf(result.sentence, sizeof result.sentence, "%s%llu delivered, %llu rejected, %llu dropped, %llu pending", why,
-                static_cast<unsigned long long>(result.total.delivered),
+  std::snprintf(result.sentence, sizeof result.sentence, "%s%llu delivered, %llu rejected, %llu dropped, %llu pending",
+                why, static_cast<unsigned long long>(result.total.delivered),
                 static_cast<unsigned long long>(result.total.rejected),
                 static_cast<unsigned long long>(result.total.dropped_total()),
                 static_cast<unsigned long long>(result.total.pending));
@@ -211,9 +227,7 @@ void flush(std::uint64_t deadline_ms, shm::FlushKind kind, FlushResult& result) 
   const shm::SegmentMap& map = g.map;
   const bool critical = kind == shm::FlushKind::critical;
   const auto index = static_cast<std::size_t>(kind);
-  const bool locked = p->flush_lock.try_lock(kLockAttempts);
-  const FlushTotals before = p->flushed[index];
-  if (locked) p->flush_lock.unlock();
+  const FlushTotals before = seen_before(p->flushed[index]);
 
   std::atomic<std::uint32_t>& generations = critical ? map.process->critical_gen : map.process->flush_gen;
   const std::atomic<std::uint32_t>& done = critical ? map.control->flush.critical_done : map.control->flush.flush_done;
@@ -231,10 +245,7 @@ void flush(std::uint64_t deadline_ms, shm::FlushKind kind, FlushResult& result) 
   add_own(map, kind, now);
   count(now, before, result);
   describe(result, deadline_ms, age_ns);
-  if (p->flush_lock.try_lock(kLockAttempts)) {
-    raise(p->flushed[index], now);
-    p->flush_lock.unlock();
-  }
+  raise(p->flushed[index], now);
 }
 
 }  // namespace
@@ -245,8 +256,8 @@ extern "C" void tailrace_flush_within(std::uint64_t deadline_ms, std::uint32_t l
   using namespace tailrace;
   const int error = errno;
   FlushResult result;
-  shim::flush(deadline_ms, lowest == static_cast<std::uint32_t>(Priority::critical) ? shm::FlushKind::critical
-                                                                                    : shm::FlushKind::all,
+  shim::flush(deadline_ms,
+              lowest == static_cast<std::uint32_t>(Priority::critical) ? shm::FlushKind::critical : shm::FlushKind::all,
               result);
   std::memcpy(static_cast<void*>(out), &result, size < sizeof result ? size : sizeof result);
   errno = error;

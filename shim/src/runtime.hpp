@@ -73,11 +73,11 @@ struct alignas(64) Side {
   std::uint32_t attributes;  // outside the first slot
   std::uint32_t events;
   std::uint32_t links;
-  std::uint32_t others;      // items of the first slot that are no attributes
-  std::uint32_t trace_state;  // pinned by the span
-  std::uint32_t repeats;     // attributes whose key an earlier one has, as far as they were counted:
+  std::uint32_t others;         // items of the first slot that are no attributes
+  std::uint32_t trace_state;    // pinned by the span
+  std::uint32_t repeats;        // attributes whose key an earlier one has, as far as they were counted:
   std::uint32_t repeats_until;  // among so many
-  std::uint64_t draft[8];    // the SPAN record of a span that found no slot
+  std::uint64_t draft[8];       // the SPAN record of a span that found no slot
 };
 inline constexpr std::uint32_t kNoSlotSpans = 16384;
 inline constexpr std::uint32_t kSides = shm::kLanesMax * shm::kSlotsPerLane + shm::kPoolSlotsDefault + kNoSlotSpans;
@@ -116,9 +116,8 @@ struct Private {
   std::uint32_t metrics_ready;  // 0: off, or no space for what there was when the segment was born
   std::uint64_t descriptors_committed;
   std::uint64_t shared_cells_committed;
-  std::uint64_t shared_lane_cells;  // of the shared lane that has cells: the last one
-  PrivateLock flush_lock;
-  FlushTotals flushed[shm::kFlushKinds];  // under flush_lock
+  std::uint64_t shared_lane_cells;        // of the shared lane that has cells: the last one
+  FlushTotals flushed[shm::kFlushKinds];  // words that only grow, each changed atomically
 };
 
 enum class Mode : std::uint32_t { before_init = 0, initialising = 1, active = 2, off = 3 };
@@ -127,12 +126,12 @@ enum class Mode : std::uint32_t { before_init = 0, initialising = 1, active = 2,
 struct Settings {
   char directory[256];
   char runtime_dir[256];
-  std::uint64_t threshold;    // of the root sampler
+  std::uint64_t threshold;  // of the root sampler
   bool parent_based;
   std::uint32_t observe_interval_ms;
   std::uint32_t off_mask;  // bit s: nothing of signal s is recorded
   bool exponential_histograms;
-  bool ratio;                 // neither all nor nothing: what is kept says how likely that was
+  bool ratio;  // neither all nor nothing: what is kept says how likely that was
   std::uint32_t min_severity;
   bool quiet;
   detail::SpanLimits span_limits;
@@ -150,9 +149,9 @@ struct Global {
   char why[246];
   char segment_name[32];
   Settings settings;
-  shm::SegmentMap map;  // of this process image; valid while Private::state is ready
-  std::uint32_t clock;  // shm::ClockKind
-  std::atomic<std::uint64_t> serial;       // of owners of blocks; never the same again, in no child either
+  shm::SegmentMap map;                    // of this process image; valid while Private::state is ready
+  std::uint32_t clock;                    // shm::ClockKind
+  std::atomic<std::uint64_t> serial;      // of owners of blocks; never the same again, in no child either
   std::atomic<std::uint32_t> generation;  // forks so far: tells spans of the parent from ours
 
   std::atomic<unsigned char*> area;  // Private, then the blocks

@@ -38,17 +38,14 @@ Error system_error(const std::string& what) {
 }
 
 // An answer that is not worth waiting for: it fits, or it does not arrive.
-bool send_answer(int fd, TapAnswer kind, const void* bytes, std::size_t size) {
+bool send_answer(int fd, TapAnswer kind, std::string_view bytes = {}) {
   std::array<char, kTapAnswerBytesMax> packet{};
   packet[0] = static_cast<char>(kind);
-  size = std::min(size, packet.size() - kTapAnswerHead);
-  if (size != 0) std::memcpy(packet.data() + kTapAnswerHead, bytes, size);
+  const std::size_t size = bytes.copy(packet.data() + kTapAnswerHead, packet.size() - kTapAnswerHead);
   return ::send(fd, packet.data(), kTapAnswerHead + size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
-void refuse(int fd, const std::string& sentence) {
-  send_answer(fd, TapAnswer::refused, sentence.data(), sentence.size());
-}
+void refuse(int fd, const std::string& sentence) { send_answer(fd, TapAnswer::refused, sentence); }
 
 struct Client {
   UniqueFd fd;
@@ -134,7 +131,7 @@ class TapServer::Impl {
     }
     for (Client& client : clients_) {
       if (client.tap != nullptr) send_lines(client);
-      if (client.fd) send_answer(client.fd.get(), TapAnswer::stopping, nullptr, 0);
+      if (client.fd) send_answer(client.fd.get(), TapAnswer::stopping);
       close(client, "the agent stops");
     }
   }
@@ -185,7 +182,7 @@ class TapServer::Impl {
     client.since = client.told_at = Clock::now();
     spdlog::info("tap: process {} watches", client.pid);
     hub_.add(client.tap);
-    send_answer(client.fd.get(), TapAnswer::begun, nullptr, 0);
+    send_answer(client.fd.get(), TapAnswer::begun);
   }
 
   void serve(Client& client) {
@@ -202,7 +199,8 @@ class TapServer::Impl {
     }
     const std::uint64_t left_out = client.tap->left_out();
     if (left_out != client.told_left_out && now - client.told_at >= kTellLeftOut &&
-        send_answer(client.fd.get(), TapAnswer::left_out, &left_out, sizeof left_out)) {
+        send_answer(client.fd.get(), TapAnswer::left_out,
+                    std::string_view(reinterpret_cast<const char*>(&left_out), sizeof left_out))) {
       client.told_left_out = left_out;
       client.told_at = now;
     }
